@@ -1,0 +1,70 @@
+"""Ask a scorer for a verdict: timeouts and failures become verdicts, time becomes spans."""
+
+import asyncio
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from guards.guard import Score, Scorer
+from guards.trace import Stage, Trace
+from guards.verdict import Action, Status, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """When a score becomes an action, and what happens when there is no score.
+
+    `on_error` "open" lets the text pass, "closed" blocks it. `timeout_ms` None waits for ever.
+    """
+
+    threshold: float = 0.5
+    action: Literal["block", "redact", "flag"] = "block"
+    on_error: Literal["open", "closed"] = "open"
+    timeout_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A verdict with the score behind it (None where the scorer failed)."""
+
+    verdict: Verdict
+    score: Score | None
+
+
+async def check(scorer: Scorer, text: str, policy: Policy) -> Check:
+    """Judge `text`. Never raises for a scorer's failure: that is a verdict with its own status."""
+    timeout_s = None if policy.timeout_ms is None else policy.timeout_ms / 1e3
+    try:
+        async with asyncio.timeout(timeout_s):
+            score = await scorer.score(text)
+    except TimeoutError:
+        return Check(_no_verdict(policy, Status.TIMEOUT, f"no answer in {policy.timeout_ms:g} ms"), None)
+    except Exception as error:  # noqa: BLE001 - whatever a guard raises is counted, never lost or fatal
+        return Check(_no_verdict(policy, Status.ERROR, f"{type(error).__name__}: {error}"), None)
+    return Check(_verdict(score, policy), score)
+
+
+def _no_verdict(policy: Policy, status: Status, detail: str) -> Verdict:
+    action = Action.ALLOW if policy.on_error == "open" else Action.BLOCK
+    return Verdict(action, status=status, detail=detail[:200])
+
+
+def _verdict(score: Score, policy: Policy) -> Verdict:
+    p = score.p_unsafe
+    if p is not None and not (math.isfinite(p) and 0.0 <= p <= 1.0):
+        return _no_verdict(policy, Status.ERROR, f"p_unsafe is {p}")
+    unsafe = bool(score.spans) or (p is not None and p >= policy.threshold)
+    action = Action(policy.action) if unsafe else Action.ALLOW
+    if action is Action.REDACT and not score.spans:
+        # Nothing to point at: an unsafe text without spans cannot be redacted, only stopped.
+        action = Action.BLOCK
+    return Verdict(action, p, score.p_refusal, score.categories, score.spans)
+
+
+def record_stages(trace: Trace, guard: str, score: Score | None, *, critical: bool) -> None:
+    """Write a score's waiting and working time as spans."""
+    if score is None:
+        return
+    if score.started_ns > score.queued_ns:
+        trace.span(guard, Stage.QUEUE, score.queued_ns, score.started_ns, critical=critical)
+    trace.span(guard, Stage.PREFILL, score.started_ns, score.ended_ns, critical=critical)

@@ -1,0 +1,80 @@
+"""The generator: one async method, which engines and guarded stacks both are."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from guards.trace import EngineTimes, Trace
+
+# "stop" and "length" come from the engine; the rest from guards.
+FinishReason = Literal["stop", "length", "blocked", "cut", "refused", "abort"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to sample. `n` candidates share a prompt; `ignore_eos` fixes the length at `max_tokens`."""
+
+    max_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    n: int = 1
+    ignore_eos: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One request; its `trace` is written by everything that it passes through."""
+
+    request_id: str
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    trace: Trace = field(default_factory=Trace, compare=False)
+
+    @property
+    def prompt_text(self) -> str:
+        """What an input classifier judges: every user turn, newline-separated."""
+        return "\n".join(m.content for m in self.messages if m.role == "user")
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of generated text.
+
+    `emitted_ns` is when its last token left the engine (monotonic ns); guards that hold a delta back
+    pass that on unchanged. `finish_reason` is set on the last delta of a candidate, `times` with it.
+    """
+
+    text: str
+    tokens: int
+    emitted_ns: int
+    index: int = 0
+    finish_reason: FinishReason | None = None
+    times: EngineTimes | None = None
+
+
+class GenerationError(RuntimeError):
+    """An engine failed this request; others may still succeed."""
+
+
+class EngineDied(GenerationError):
+    """The engine is gone: no request can succeed any more."""
+
+
+class Generator(Protocol):
+    """Anything that turns a request into a stream of deltas.
+
+    Closing the stream early (`aclose`) aborts the work behind it.
+    """
+
+    def generate(self, request: GenerationRequest) -> AsyncIterator[Delta]:
+        """Stream the answer; the last delta of each candidate carries a finish reason."""
+        ...

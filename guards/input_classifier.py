@@ -1,0 +1,90 @@
+"""Input classifier: judges the prompt before, beside or after the start of generation.
+
+    blocking     |-- check --|-- generate ------------>|      the user waits for the check
+    speculative  |-- check --|                                 generation starts at once; nothing is
+                 |-- generate ------------------------>|      released before the verdict
+    monitor      |-- generate ------------------------>|      the verdict is recorded, nothing waits
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Literal
+
+from guards.check import Check, Policy, check, record_stages
+from guards.generation import Delta, GenerationRequest, Generator
+from guards.guard import Scorer
+from guards.pump import Pump
+from guards.trace import Stage
+from guards.verdict import Action
+
+REFUSAL = "I can't help with that."
+
+
+@dataclass(frozen=True)
+class InputClassifier:
+    """Blocks a prompt whose p(unsafe) reaches the threshold, with a canned refusal."""
+
+    scorer: Scorer
+    policy: Policy = field(default_factory=Policy)
+    gating: Literal["blocking", "speculative", "monitor"] = "blocking"
+    refusal: str = REFUSAL
+    name: str = "input"
+
+    def generate(self, request: GenerationRequest, inner: Generator) -> AsyncIterator[Delta]:
+        """Answer under the configured gating."""
+        if self.gating == "blocking":
+            return self._blocking(request, inner)
+        if self.gating == "speculative":
+            return self._speculative(request, inner)
+        return self._monitor(request, inner)
+
+    async def _blocking(self, request: GenerationRequest, inner: Generator) -> AsyncIterator[Delta]:
+        found = await self._check(request, critical=True)
+        if found.verdict.action is Action.BLOCK:
+            yield refusal_delta(request, self.refusal)
+            return
+        async with aclosing(inner.generate(request)) as stream:  # type: ignore[type-var]
+            async for delta in stream:
+                yield delta
+
+    async def _speculative(self, request: GenerationRequest, inner: Generator) -> AsyncIterator[Delta]:
+        async with Pump(inner.generate(request)) as stream:
+            found = await self._check(request, critical=False)
+            verdict_ns = request.trace.now_ns()
+            if found.verdict.action is Action.BLOCK:
+                yield refusal_delta(request, self.refusal)
+                return
+            first = True
+            async for delta in stream:
+                if first and delta.emitted_ns < verdict_ns:
+                    # Only what the verdict kept back was waited for.
+                    trace = request.trace
+                    trace.span(self.name, Stage.HOLD_BACK, delta.emitted_ns, verdict_ns, critical=True)
+                first = False
+                yield delta
+
+    async def _monitor(self, request: GenerationRequest, inner: Generator) -> AsyncIterator[Delta]:
+        watching = asyncio.create_task(self._check(request, critical=False))
+        try:
+            async with aclosing(inner.generate(request)) as stream:  # type: ignore[type-var]
+                async for delta in stream:
+                    if delta.finish_reason is not None:
+                        # The verdict belongs to the record; a check slower than the answer is given up.
+                        await asyncio.sleep(0)
+                    yield delta
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    async def _check(self, request: GenerationRequest, *, critical: bool) -> Check:
+        found = await check(self.scorer, request.prompt_text, self.policy)
+        record_stages(request.trace, self.name, found.score, critical=critical)
+        request.trace.judged(self.name, found.verdict)
+        return found
+
+
+def refusal_delta(request: GenerationRequest, text: str) -> Delta:
+    """The whole canned answer as one delta; it cost the engine no token."""
+    return Delta(text, 0, request.trace.now_ns(), finish_reason="blocked")

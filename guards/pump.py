@@ -1,0 +1,60 @@
+"""Read a stream ahead, so that it keeps flowing while a guard thinks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from types import TracebackType
+from typing import Self
+
+from guards.generation import Delta
+
+
+class Pump:
+    """Runs a stream in a task of its own; iterate it to get the deltas in order.
+
+    Leaving the context before the end cancels the task, which closes the stream and so aborts the
+    work behind it. An error of the stream is raised to the reader at its place in the order.
+    """
+
+    def __init__(self, source: AsyncIterator[Delta]) -> None:
+        """Take over `source`; nothing runs before the context is entered."""
+        self._source = source
+        self._queue: asyncio.Queue[Delta | None] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start reading."""
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop reading; wait until the stream is closed."""
+        if self._task is None:
+            return
+        if not self._task.done():
+            self._task.cancel()
+        # A failure was raised to the reader already, or the reader has left and wants no more of it.
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        try:
+            async with aclosing(self._source) as source:  # type: ignore[type-var]
+                async for delta in source:
+                    self._queue.put_nowait(delta)
+        finally:
+            self._queue.put_nowait(None)
+
+    def __aiter__(self) -> "Pump":
+        """The deltas in order."""
+        return self
+
+    async def __anext__(self) -> Delta:
+        """The next delta, waiting for it if need be."""
+        delta = await self._queue.get()
+        if delta is not None:
+            return delta
+        if self._task is not None:
+            await self._task
+        raise StopAsyncIteration

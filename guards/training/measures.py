@@ -1,0 +1,36 @@
+"""How well a score separates: AUROC with a bootstrap interval, and rates at a threshold."""
+
+import numpy as np
+from scipy.stats import rankdata
+
+_RESAMPLES = 1000
+
+
+def auroc(unsafe: np.ndarray, safe: np.ndarray) -> float:
+    """Probability that an unsafe text scores higher than a safe one, ties by half (Mann-Whitney U)."""
+    ranks = rankdata(np.concatenate([unsafe, safe]))
+    above = ranks[: len(unsafe)].sum() - len(unsafe) * (len(unsafe) + 1) / 2
+    return float(above / (len(unsafe) * len(safe)))
+
+
+def auroc_interval(unsafe: np.ndarray, safe: np.ndarray) -> list[float]:
+    """95 % percentile bootstrap interval of `auroc`, both samples redrawn; seeded."""
+    rng = np.random.default_rng(20240601)
+    draws = [auroc(rng.choice(unsafe, len(unsafe)), rng.choice(safe, len(safe))) for _ in range(_RESAMPLES)]
+    return [round(float(value), 4) for value in np.percentile(draws, [2.5, 97.5])]
+
+
+def recall_at(unsafe: np.ndarray, safe: np.ndarray, false_positive_rate: float) -> float:
+    """Share of unsafe texts caught by the least threshold that flags at most that share of the safe ones."""
+    allowed = int(false_positive_rate * len(safe))
+    threshold = np.sort(safe)[::-1][allowed]
+    return float((unsafe > threshold).mean())
+
+
+def rate(scores: np.ndarray, threshold: float) -> dict[str, float | int]:
+    """Share of `scores` at or above `threshold`, with its 95 % Wilson interval and the count behind it."""
+    n, z = len(scores), 1.959964
+    p = float((scores >= threshold).mean())
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * float(np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)))
+    return {"rate": round(p, 4), "low": round(centre - half, 4), "high": round(centre + half, 4), "n": n}

@@ -1,0 +1,186 @@
+"""vLLM in process: `AsyncLLM` behind the generator protocol."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+import psutil
+
+from guards.generation import (
+    Delta,
+    EngineDied,
+    FinishReason,
+    GenerationError,
+    GenerationRequest,
+    Sampling,
+)
+from guards.trace import EngineTimes
+from profiler.engines.engine import EngineCounters
+from profiler.engines.vllm_args import installed_vllm, is_cpu_build, prepare_environment
+from profiler.errors import UserError
+
+_FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
+
+
+class VllmEngine:
+    """A running vLLM engine. Make one with `await VllmEngine.start(...)`."""
+
+    def __init__(self, llm: Any, model: str, pids: tuple[int, ...]) -> None:
+        """Wrap a started `AsyncLLM`."""
+        self._llm = llm
+        self._tokenizer = llm.get_tokenizer()
+        self._model = model
+        self._pids = pids
+
+    @classmethod
+    async def start(cls, model: str, settings: Mapping[str, Any], *, where: str = "scenario") -> "VllmEngine":
+        """Start vLLM on a model folder or hub id with engine arguments by vLLM's names.
+
+        Raises:
+            UserError: vLLM refused the arguments or the model; its own words are in the message.
+        """
+        prepare_environment()
+        installed_vllm()
+        before = _children()
+        llm = await asyncio.to_thread(_start_llm, model, dict(settings), where)
+        llm._run_output_handler()
+        return cls(llm, model, tuple(sorted(_children() - before)))
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """Engine, version, model, device and dtype."""
+        config = self._llm.vllm_config
+        return {
+            "engine": "vllm",
+            "vllm_version": str(installed_vllm()) + ("+cpu" if is_cpu_build() else ""),
+            "model": self._model,
+            "device": str(config.device_config.device_type),
+            "dtype": str(config.model_config.dtype).removeprefix("torch."),
+        }
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The engine core and its workers."""
+        return self._pids
+
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[Delta]:
+        """Stream deltas; closing the stream aborts the request in vLLM's scheduler.
+
+        Raises:
+            EngineDied: the engine process is gone.
+            GenerationError: this request failed.
+        """
+        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+        prompt = {"prompt_token_ids": self._prompt_tokens(request)}
+        params = _sampling_params(request.sampling)
+        stream = self._llm.generate(prompt, params, request.request_id)
+        try:
+            async with aclosing(stream):
+                async for output in stream:
+                    now_ns = time.monotonic_ns()
+                    for delta in _deltas(output, now_ns):
+                        yield delta
+        except EngineDeadError as error:
+            raise EngineDied(f"vLLM's engine process died: {error}") from error
+        except (EngineGenerateError, ValueError) as error:
+            raise GenerationError(f"vLLM: {error}") from error
+
+    def _prompt_tokens(self, request: GenerationRequest) -> list[int]:
+        turns = [{"role": m.role, "content": m.content} for m in request.messages]
+        text = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        # The template has already written the special tokens.
+        tokens: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
+        return tokens
+
+    async def reset_prefix_cache(self) -> None:
+        """Forget every cached prompt prefix."""
+        await self._llm.reset_prefix_cache()
+
+    def counters(self) -> EngineCounters:
+        """Totals from vLLM's own Prometheus metrics, summed over this process's engines."""
+        return EngineCounters(
+            running=_metric("vllm:num_requests_running"),
+            waiting=_metric("vllm:num_requests_waiting"),
+            generation_tokens=_metric("vllm:generation_tokens"),
+            aborted=_metric("vllm:request_success", finished_reason="abort"),
+            preemptions=_metric("vllm:num_preemptions"),
+        )
+
+    async def close(self) -> None:
+        """Stop the engine and its processes."""
+        await asyncio.to_thread(self._llm.shutdown)
+
+
+def _start_llm(model: str, settings: dict[str, Any], where: str) -> Any:
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    # A Ctrl-C in the terminal goes to the whole process group. The engine inherits this mask, so only
+    # the driver hears it and can shut the engine down in order.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return AsyncLLM.from_engine_args(AsyncEngineArgs(model=model, **settings))
+    except (ValueError, TypeError, OSError, RuntimeError) as error:
+        raise UserError(f"{where}: vLLM refused the engine settings or the model: {_one_line(error)}") from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 400 else text[:400] + " …"
+
+
+def _children() -> set[int]:
+    return {child.pid for child in psutil.Process().children(recursive=True)}
+
+
+def _sampling_params(sampling: Sampling) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    # A seeded request makes vLLM sample it alone; greedy decoding needs no seed.
+    seed = sampling.seed if sampling.temperature > 0 else None
+    return SamplingParams(
+        n=sampling.n,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        seed=seed,
+        max_tokens=sampling.max_tokens,
+        ignore_eos=sampling.ignore_eos,
+        output_kind=RequestOutputKind.DELTA,
+    )
+
+
+def _deltas(output: Any, now_ns: int) -> list[Delta]:
+    deltas = []
+    for piece in output.outputs:
+        finish = None if piece.finish_reason is None else _FINISH.get(piece.finish_reason, "abort")
+        times = None if finish is None else _engine_times(output.metrics)
+        deltas.append(Delta(piece.text, len(piece.token_ids), now_ns, piece.index, finish, times))
+    return deltas
+
+
+def _engine_times(stats: Any) -> EngineTimes | None:
+    if stats is None:
+        return None
+    marks = (stats.queued_ts, stats.scheduled_ts, stats.first_token_ts, stats.last_token_ts)
+    return EngineTimes(*(round(seconds * 1e9) for seconds in marks))
+
+
+def _metric(name: str, **labels: str) -> int:
+    from prometheus_client import REGISTRY
+
+    total = 0.0
+    for family in REGISTRY.collect():
+        if family.name != name:
+            continue
+        for sample in family.samples:
+            wanted = all(sample.labels.get(key) == value for key, value in labels.items())
+            if wanted and not sample.name.endswith("_created"):
+                total += sample.value
+    return round(total)

@@ -1,0 +1,78 @@
+"""Sending requests on time: open loop (at given times) and closed loop (a fixed number of users)."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+# Sends request `index`, due at `scheduled_ns` (of the clock that the dispatcher was given).
+Send = Callable[[int, int], Coroutine[Any, Any, None]]
+
+# epoll rounds a sleep up to a whole millisecond, so the last stretch is waited for by turning the loop.
+# The price is a core kept awake for this long before each arrival.
+_TURN_NS = 1_500_000
+
+
+async def open_loop(offsets_ns: npt.NDArray[np.int64], send: Send, *, now_ns: Callable[[], int]) -> int:
+    """Start `send(i, start + offsets_ns[i])` at that time, whatever became of the earlier ones.
+
+    Returns once all have ended, with the start (ns of `now_ns`). Requests due at once start together; one
+    that is late starts at once, with its scheduled time unchanged, so that the lag is seen.
+
+    Args:
+        offsets_ns: shape (n,), not decreasing, ns from the start.
+        send: sends one request and deals with its failure.
+        now_ns: the loop's clock, real or virtual.
+
+    Raises:
+        ValueError: the offsets decrease.
+        ExceptionGroup: a `send` raised; the others are cancelled. Cancelling `open_loop` cancels all.
+    """
+    if np.any(np.diff(offsets_ns) < 0):
+        raise ValueError("offsets_ns must not decrease")
+    start_ns = now_ns()
+    async with asyncio.TaskGroup() as group:
+        for index, offset_ns in enumerate(offsets_ns.tolist()):
+            due_ns = start_ns + offset_ns
+            if due_ns > now_ns():
+                await _until(due_ns, now_ns)
+            group.create_task(send(index, due_ns))
+    return start_ns
+
+
+async def _until(due_ns: int, now_ns: Callable[[], int]) -> None:
+    """Sleep through most of the wait, then let the loop turn until the time has come."""
+    if (ahead_ns := due_ns - now_ns() - _TURN_NS) > 0:
+        await asyncio.sleep(ahead_ns / 1e9)
+    while (before_ns := now_ns()) < due_ns:
+        await asyncio.sleep(0)
+        if now_ns() == before_ns:
+            # A clock that stands still while the loop turns is a virtual one: only sleep moves it.
+            await asyncio.sleep((due_ns - before_ns) / 1e9)
+
+
+async def closed_loop(n: int, users: int, send: Send, *, now_ns: Callable[[], int]) -> int:
+    """Let `users` users send requests 0..n-1, each taking the next index when its last has ended.
+
+    A request's scheduled time is when its user became free: response and service time are the same.
+    Returns once all have ended, with the start (ns of `now_ns`).
+
+    Raises:
+        ValueError: there are no users.
+        ExceptionGroup: a `send` raised; the others are cancelled. Cancelling `closed_loop` cancels all.
+    """
+    if users < 1:
+        raise ValueError(f"users must be at least 1, is {users}")
+    start_ns = now_ns()
+    indices = iter(range(n))
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(users, n)):
+            group.create_task(_user(indices, send, now_ns))
+    return start_ns
+
+
+async def _user(indices: Iterator[int], send: Send, now_ns: Callable[[], int]) -> None:
+    for index in indices:
+        await send(index, now_ns())

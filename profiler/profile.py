@@ -1,0 +1,164 @@
+"""`alignment-tax profile`: options -> validate -> start -> run -> report."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from guards.config import build_guard, needs_worker
+from guards.generation import EngineDied
+from guards.scorers.worker import EmbeddingWorker
+from profiler.engines.embedded import EMBEDDED_NAME, HUB_NAME, embedded_model_dir
+from profiler.engines.engine import Engine
+from profiler.engines.vllm_args import check_engine_settings, installed_vllm, prepare_environment
+from profiler.engines.vllm_engine import VllmEngine
+from profiler.errors import UserError
+from profiler.experiment import Bench, Experiment
+from profiler.machine import cpu_has_bf16, cpu_name, git_commit, machine, versions
+from profiler.meters.energy import NotMeasured, find_energy_meter
+from profiler.meters.memory import MemoryMeter
+from profiler.plan import plan_trials
+from profiler.prompts import PromptSets, read_prompt_sets
+from profiler.records.store import create_run
+from profiler.report.progress import RunProgress
+from profiler.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for. `guards` None takes the scenario's arms."""
+
+    scenario: Scenario
+    where: str
+    out: Path
+    guards: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Where the run lies, and why it stopped early if it did."""
+
+    run: Path
+    stopped: str | None
+
+
+async def profile(options: Options, console: Console) -> Finished:
+    """Run a scenario on vLLM. What was finished is stored whatever happens.
+
+    Raises:
+        UserError: something in the scenario, the model or the machine is the user's to cure.
+    """
+    scenario = options.scenario if options.guards is None else options.scenario.only(list(options.guards))
+    sets = read_prompt_sets(scenario)
+    prepare_environment()
+    installed_vllm()
+    check_engine_settings(scenario.engine, options.where)
+    async with AsyncExitStack() as resources:
+        bench = await resources.enter_async_context(_bench(scenario, options.where, console))
+        plan = plan_trials(list(scenario.stacks()), scenario.blocks, scenario.seed)
+        run_id = f"{scenario.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        run = create_run(options.out, run_id, {"id": run_id, **_manifest(scenario, sets, bench, len(plan))})
+        experiment = Experiment(scenario, sets, bench, plan, run)
+        stopped = await _execute(experiment, console)
+    return Finished(run, stopped)
+
+
+async def _execute(experiment: Experiment, console: Console) -> str | None:
+    """Run to the end; the reason if it stopped before."""
+    scenario, plan = experiment.scenario, experiment.plan
+    running = asyncio.ensure_future(_watched(experiment, console, len(plan), scenario))
+    loop = asyncio.get_running_loop()
+    # One Ctrl-C ends the trial under way in order; requests in flight are aborted in the engine.
+    loop.add_signal_handler(signal.SIGINT, running.cancel)
+    loop.add_signal_handler(signal.SIGTERM, running.cancel)
+    try:
+        await running
+    except asyncio.CancelledError:
+        return "interrupted"
+    except EngineDied as error:
+        return str(error)
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        loop.remove_signal_handler(signal.SIGTERM)
+    return None
+
+
+async def _watched(experiment: Experiment, console: Console, trials: int, scenario: Scenario) -> None:
+    with RunProgress(console, trials, scenario.blocks, scenario.requests_per_trial) as progress:
+        await experiment.execute(progress)
+
+
+@asynccontextmanager
+async def _bench(scenario: Scenario, where: str, console: Console) -> AsyncIterator[Bench]:
+    """Engine, guards and meters, started; stopped again in the end."""
+    model, settings = _model(scenario, console)
+    async with AsyncExitStack() as resources:
+        worker = None
+        if any(needs_worker(config) for config in scenario.guards.values()):
+            worker = await EmbeddingWorker.start()
+            resources.push_async_callback(worker.close)
+        console.print(f"starting vLLM with {model}", highlight=False, markup=False, soft_wrap=True)
+        engine: Engine = await VllmEngine.start(model, settings, where=where)
+        resources.push_async_callback(engine.close)
+        guards = {name: build_guard(name, config, worker) for name, config in scenario.guards.items()}
+        memory = MemoryMeter()
+        resources.callback(memory.close)
+        yield Bench(engine, guards, memory, find_energy_meter())
+
+
+def _model(scenario: Scenario, console: Console) -> tuple[str, dict[str, Any]]:
+    """Folder or hub id for vLLM, and its engine arguments."""
+    settings = {"seed": scenario.seed, **scenario.engine}
+    if scenario.model != EMBEDDED_NAME:
+        _check_model(scenario.model)
+        return scenario.model, settings
+    console.print(f"model: {HUB_NAME} (embedded); the first use converts it, about half a minute", highlight=False)
+    if not cpu_has_bf16():
+        # Emulated bfloat16 is several times slower than float32; vLLM would take what the file says.
+        settings = {"dtype": "float32", **settings}
+    return str(embedded_model_dir()), settings
+
+
+def _check_model(model: str) -> None:
+    folder = Path(model)
+    if folder.exists() and not (folder / "config.json").is_file():
+        raise UserError(f"MODEL: {model} holds no config.json: name a model folder or a hub id")
+    if folder.exists():
+        return
+    if model.startswith((".", "/", "~")) or model.count("/") != 1:
+        raise UserError(f"MODEL: no folder {model}, and not a hub id (owner/name): check the path")
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        hf_hub_download(model, "config.json")
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(f"MODEL: cannot get {model} from the hub ({reason}): check the id, access, network") from error
+
+
+def _manifest(scenario: Scenario, sets: PromptSets, bench: Bench, trials: int) -> dict[str, Any]:
+    energy = bench.energy
+    facts = dict(bench.engine.facts)
+    device = cpu_name() if facts["device"] == "cpu" else facts["device"]
+    if scenario.model == EMBEDDED_NAME:
+        facts["model"] = HUB_NAME
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "facts": {**facts, "device_name": device, "scenario": scenario.name},
+        "scenario": scenario.model_dump(mode="json"),
+        "arms": list(scenario.stacks()),
+        "planned_trials": trials,
+        "prompts": {label: len(prompts) for label, prompts in sets.by_label.items()},
+        "machine": machine(),
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "energy_source": None if isinstance(energy, NotMeasured) else energy.source,
+        "not_measured": {"energy": energy.why} if isinstance(energy, NotMeasured) else {},
+    }

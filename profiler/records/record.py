@@ -1,0 +1,69 @@
+"""What is kept of one request and of one trial: raw timestamps and counters, nothing derived."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from guards.trace import EngineCall, GuardVerdict, StageSpan
+
+
+class Outcome(StrEnum):
+    """What became of a request, as its user saw it."""
+
+    PASSED = "passed"
+    BLOCKED = "blocked"
+    REDACTED = "redacted"
+    RERANKED = "reranked"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """One request. Times are monotonic ns; 0 where the thing did not happen.
+
+    `chunk_ns` and `chunk_tokens` are the deliveries to the user; `engine_calls` what the engine did for
+    it. `prompt` and `answer` are empty unless the scenario keeps text.
+    """
+
+    index: int
+    prompt_id: str
+    label: str
+    category: str
+    scheduled_ns: int
+    sent_ns: int
+    first_ns: int
+    last_ns: int
+    output_tokens: int
+    finish_reason: str
+    outcome: Outcome
+    error: str
+    chunk_ns: tuple[int, ...]
+    chunk_tokens: tuple[int, ...]
+    engine_calls: tuple[EngineCall, ...] = ()
+    spans: tuple[StageSpan, ...] = ()
+    verdicts: tuple[GuardVerdict, ...] = ()
+    prompt: str = ""
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What the meters read over one trial; None where the machine lacks the meter."""
+
+    peak_memory_mib: float | None = None
+    cpu_s: float | None = None
+    energy_j: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialInfo:
+    """One trial: one arm, once, over one workload. `replicate` tells a block's two baselines apart."""
+
+    index: int
+    block: int
+    arm: str
+    replicate: int
+    started_ns: int
+    ended_ns: int
+    readings: Readings = field(default_factory=Readings)
+    aborted_requests: int = 0
+    engine_tokens: int = 0

@@ -1,0 +1,172 @@
+"""A run on disk: `run.json` and one Parquet file a trial, each renamed into place when it is whole.
+
+    results/<run id>/run.json            the resolved scenario, versions, machine, git commit
+    results/<run id>/trials/0007.parquet   one row a request; the trial's own facts in the file's metadata
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from profiler.errors import UserError
+from profiler.records.record import Readings, RequestRecord, TrialInfo
+
+SCHEMA_VERSION = 1
+_META = b"alignment_tax.trial"
+
+
+@dataclass(frozen=True)
+class StoredTrial:
+    """A trial as read back: its facts, and its requests as columns."""
+
+    info: TrialInfo
+    table: pa.Table
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as read back. `damaged` names the trial files that could not be read, and why."""
+
+    path: Path
+    manifest: dict[str, Any]
+    trials: tuple[StoredTrial, ...]
+    damaged: tuple[str, ...]
+
+
+def create_run(results: Path, run_id: str, manifest: dict[str, Any]) -> Path:
+    """Make the run's folder with its `run.json`, and point `latest` at it.
+
+    Raises:
+        UserError: the folder exists or cannot be written.
+    """
+    run = results / run_id
+    try:
+        (run / "trials").mkdir(parents=True)
+        _write_atomically(run / "run.json", json.dumps({"schema": SCHEMA_VERSION, **manifest}, indent=2).encode())
+        _point_latest(results, run_id)
+    except FileExistsError:
+        raise UserError(f"{run} exists already: choose another --out") from None
+    except OSError as error:
+        raise UserError(f"{run}: cannot be written: {error.strerror}: choose another --out") from error
+    return run
+
+
+def write_trial(run: Path, info: TrialInfo, records: Iterable[RequestRecord]) -> Path:
+    """Store a finished trial.
+
+    Raises:
+        UserError: the disk is full or not writable; the trials stored before stay whole.
+    """
+    rows = [asdict(record) for record in records]
+    table = pa.Table.from_pylist(rows, schema=_SCHEMA.with_metadata({_META: json.dumps(asdict(info)).encode()}))
+    path = run / "trials" / f"{info.index:04d}.parquet"
+    scratch = path.with_suffix(".partial")
+    try:
+        pq.write_table(table, scratch, compression="zstd")
+        os.replace(scratch, path)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise UserError(f"{path}: cannot be written ({error}): free some space or choose another --out") from error
+    return path
+
+
+def read_run(path: Path) -> StoredRun:
+    """Read a run with every trial that is whole.
+
+    Raises:
+        UserError: no run there, or one of a newer schema.
+    """
+    try:
+        manifest = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    except OSError:
+        raise UserError(f"{path}: no run there (no readable run.json): name a folder under results/") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path / 'run.json'}: damaged: {error}") from error
+    if manifest.get("schema") != SCHEMA_VERSION:
+        raise UserError(f"{path}: schema {manifest.get('schema')}, this version reads {SCHEMA_VERSION}: update")
+    trials, damaged = [], []
+    for file in sorted((path / "trials").glob("*.parquet")):
+        try:
+            trials.append(_read_trial(file))
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+            damaged.append(f"{file.name}: {' '.join(str(error).split())[:160]}")
+    return StoredRun(path.resolve(), manifest, tuple(trials), tuple(damaged))
+
+
+def _read_trial(file: Path) -> StoredTrial:
+    table = pq.read_table(file)
+    facts = json.loads((table.schema.metadata or {})[_META])
+    readings = Readings(**facts.pop("readings"))
+    return StoredTrial(TrialInfo(**facts, readings=readings), table)
+
+
+def _point_latest(results: Path, run_id: str) -> None:
+    scratch = results / f".latest-{os.getpid()}"
+    scratch.symlink_to(run_id)
+    os.replace(scratch, results / "latest")
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    scratch = path.with_suffix(".partial")
+    scratch.write_bytes(content)
+    os.replace(scratch, path)
+
+
+_NS = pa.int64()
+_CHUNKS = [("chunk_ns", pa.list_(_NS)), ("chunk_tokens", pa.list_(pa.int32()))]
+_TEXT = pa.dictionary(pa.int32(), pa.string())
+_TIMES = pa.struct([(n, _NS) for n in ("queued_ns", "scheduled_ns", "first_token_ns", "last_token_ns")])
+_CALL = pa.struct(
+    [
+        *[(n, _NS) for n in ("sent_ns", "first_ns", "last_ns", "ended_ns")],
+        ("output_tokens", pa.int32()),
+        ("finish_reason", pa.string()),
+        ("aborted", pa.bool_()),
+        ("times", _TIMES),
+        *_CHUNKS,
+    ]
+)
+_SPAN = pa.struct(
+    [
+        ("guard", pa.string()),
+        ("stage", pa.string()),
+        ("start_ns", _NS),
+        ("end_ns", _NS),
+        ("critical", pa.bool_()),
+    ]
+)
+_TEXT_SPAN = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("category", pa.string())])
+_VERDICT = pa.struct(
+    [
+        ("action", pa.string()),
+        ("p_unsafe", pa.float64()),
+        ("p_refusal", pa.float64()),
+        ("categories", pa.list_(pa.string())),
+        ("spans", pa.list_(_TEXT_SPAN)),
+        ("status", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+_SCHEMA = pa.schema(
+    [
+        ("index", pa.int32()),
+        *[(n, _TEXT) for n in ("prompt_id", "label", "category")],
+        *[(n, _NS) for n in ("scheduled_ns", "sent_ns", "first_ns", "last_ns")],
+        ("output_tokens", pa.int32()),
+        ("finish_reason", _TEXT),
+        ("outcome", _TEXT),
+        ("error", pa.string()),
+        *_CHUNKS,
+        ("engine_calls", pa.list_(_CALL)),
+        ("spans", pa.list_(_SPAN)),
+        ("verdicts", pa.list_(pa.struct([("guard", pa.string()), ("verdict", _VERDICT), ("at_ns", _NS)]))),
+        ("prompt", pa.string()),
+        ("answer", pa.string()),
+    ]
+)

@@ -1,0 +1,79 @@
+"""Live progress: a bar in a terminal, a plain line every few seconds elsewhere."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from profiler.plan import PlannedTrial
+from profiler.records.record import RequestRecord, TrialInfo
+
+_EVERY_S = 5.0
+
+
+class RunProgress:
+    """Shows block, trial, arm, requests done, tok/s and the time left."""
+
+    def __init__(self, console: Console, trials: int, blocks: int, requests_per_trial: int) -> None:
+        """Nothing is shown before the context is entered."""
+        self._console, self._trials, self._blocks, self._requests = console, trials, blocks, requests_per_trial
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=console
+        )
+        self._task = self._bar.add_task("warming up", total=trials * requests_per_trial)
+        self._live = console.is_terminal
+        self._began_s = self._last_line_s = time.monotonic()
+        self._done = self._in_trial = self._tokens = 0
+        self._trial_began_s = 0.0
+        self._what = "warming up"
+
+    def __enter__(self) -> Self:
+        """Start showing."""
+        if self._live:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop showing."""
+        if self._live:
+            self._bar.stop()
+
+    def trial_started(self, planned: PlannedTrial) -> None:
+        """A trial begins."""
+        again = " (again)" if planned.replicate else ""
+        self._what = (
+            f"block {planned.block + 1}/{self._blocks} trial {planned.index + 1}/{self._trials} {planned.arm}{again}"
+        )
+        self._in_trial = self._tokens = 0
+        self._trial_began_s = time.monotonic()
+        self._show()
+
+    def request_done(self, record: RequestRecord) -> None:
+        """A request has ended."""
+        self._done += 1
+        self._in_trial += 1
+        self._tokens += record.output_tokens
+        self._show()
+
+    def trial_stored(self, info: TrialInfo) -> None:
+        """A trial is on disk."""
+
+    def _show(self) -> None:
+        now_s = time.monotonic()
+        rate_hz = self._tokens / max(now_s - self._trial_began_s, 1e-3)
+        text = f"{self._what} {self._in_trial}/{self._requests} req {rate_hz:.0f} tok/s"
+        if self._live:
+            self._bar.update(self._task, completed=self._done, description=text)
+        elif now_s - self._last_line_s >= _EVERY_S:
+            self._last_line_s = now_s
+            self._console.print(f"{text}, {self._left(now_s)} left", highlight=False, markup=False)
+
+    def _left(self, now_s: float) -> str:
+        if not self._done:
+            return "? s"
+        total = self._trials * self._requests
+        return f"{(now_s - self._began_s) / self._done * (total - self._done):.0f} s"
