@@ -37,7 +37,6 @@ setup(
             "ruff>=0.12",
             "pytest>=8.3",
             "hypothesis>=6.120",
-            "pytest-asyncio>=0.25",
             "types-PyYAML",
             "types-psutil",
         ],

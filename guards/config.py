@@ -10,6 +10,7 @@ from guards.input_classifier import REFUSAL, InputClassifier
 from guards.output_filter import OutputFilter
 from guards.refusal_reranker import RefusalReranker
 from guards.scorers.embedding import EmbeddingScorer
+from guards.scorers.heads import load_head
 from guards.scorers.rules import PII_RULES, RulesScorer, words_rule
 from guards.scorers.worker import EmbeddingWorker
 
@@ -39,12 +40,13 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 class _GuardConfig(_Strict):
     on_error: Literal["open", "closed"] = "open"
-    timeout_ms: float | None = Field(None, gt=0)
-    threshold: Probability = 0.5
+    timeout_ms: float | None = Field(default=None, gt=0)
+    threshold: Probability | None = None  # None: the scorer's own operating point
 
-    def policy(self, action: Literal["block", "redact", "flag"] = "block") -> Policy:
+    def policy(self, scorer_threshold: float, action: Literal["block", "redact", "flag"] = "block") -> Policy:
         """Threshold and failure policy."""
-        return Policy(self.threshold, action, self.on_error, self.timeout_ms)
+        threshold = scorer_threshold if self.threshold is None else self.threshold
+        return Policy(threshold, action, self.on_error, self.timeout_ms)
 
 
 class InputClassifierConfig(_GuardConfig):
@@ -61,8 +63,8 @@ class OutputFilterConfig(_GuardConfig):
 
     kind: Literal["output-filter"]
     scorer: ScorerConfig = EmbeddingConfig(kind="embedding", head="answer")
-    chunk_tokens: int = Field(16, ge=1)
-    context_tokens: int = Field(48, ge=0)
+    chunk_tokens: int = Field(default=16, ge=1)
+    context_tokens: int = Field(default=48, ge=0)
     release: Literal["first", "after"] = "after"
     action: Literal["block", "redact"] = "block"
 
@@ -77,15 +79,13 @@ class RefusalRerankerConfig(_GuardConfig):
     """Samples n candidates and picks one."""
 
     kind: Literal["refusal-reranker"]
-    n: int = Field(4, ge=1, le=64)
-    temperature: float = Field(0.8, ge=0, le=2)
-    refusal_weight: float = Field(0.5, ge=0)
+    n: int = Field(default=4, ge=1, le=64)
+    temperature: float = Field(default=0.8, ge=0, le=2)
+    refusal_weight: float = Field(default=0.5, ge=0)
     refusal: str = REFUSAL
 
 
-GuardConfig = Annotated[
-    InputClassifierConfig | OutputFilterConfig | RefusalRerankerConfig, Field(discriminator="kind")
-]
+GuardConfig = Annotated[InputClassifierConfig | OutputFilterConfig | RefusalRerankerConfig, Field(discriminator="kind")]
 
 
 def needs_worker(config: GuardConfig) -> bool:
@@ -97,10 +97,10 @@ def build_guard(name: str, config: GuardConfig, worker: EmbeddingWorker | None) 
     """Make the guard that `config` states. `worker` is needed where `needs_worker` says so."""
     if isinstance(config, InputClassifierConfig):
         scorer = _scorer(config.scorer, worker)
-        return InputClassifier(scorer, config.policy(), config.gating, config.refusal, name)
+        return InputClassifier(scorer, config.policy(_threshold(config.scorer)), config.gating, config.refusal, name)
     if isinstance(config, OutputFilterConfig):
         scorer = _scorer(config.scorer, worker)
-        policy = config.policy(config.action)
+        policy = config.policy(_threshold(config.scorer), config.action)
         return OutputFilter(scorer, policy, config.chunk_tokens, config.context_tokens, config.release, name)
     worker = _need(worker)
     return RefusalReranker(
@@ -109,7 +109,7 @@ def build_guard(name: str, config: GuardConfig, worker: EmbeddingWorker | None) 
         n=config.n,
         temperature=config.temperature,
         refusal_weight=config.refusal_weight,
-        policy=config.policy(),
+        policy=config.policy(load_head("answer").threshold),
         refusal=config.refusal,
         name=name,
     )
@@ -120,6 +120,10 @@ def _scorer(config: EmbeddingConfig | RulesConfig, worker: EmbeddingWorker | Non
         return EmbeddingScorer(_need(worker), config.head)
     words = tuple(words_rule(category, found) for category, found in config.words.items() if found)
     return RulesScorer(words + (PII_RULES if config.pii else ()))
+
+
+def _threshold(config: EmbeddingConfig | RulesConfig) -> float:
+    return load_head(config.head).threshold if isinstance(config, EmbeddingConfig) else 0.5
 
 
 def _need(worker: EmbeddingWorker | None) -> EmbeddingWorker:

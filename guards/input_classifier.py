@@ -1,9 +1,9 @@
 """Input classifier: judges the prompt before, beside or after the start of generation.
 
-    blocking     |-- check --|-- generate ------------>|      the user waits for the check
-    speculative  |-- check --|                                 generation starts at once; nothing is
-                 |-- generate ------------------------>|      released before the verdict
-    monitor      |-- generate ------------------------>|      the verdict is recorded, nothing waits
+blocking     |-- check --|-- generate ------------>|      the user waits for the check
+speculative  |-- check --|                                 generation starts at once; nothing is
+|-- generate ------------------------>|      released before the verdict
+monitor      |-- generate ------------------------>|      the verdict is recorded, nothing waits
 """
 
 import asyncio

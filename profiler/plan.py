@@ -24,7 +24,7 @@ def plan_trials(arms: Sequence[str], blocks: int, seed: int) -> tuple[PlannedTri
     `arms` holds the baseline once. The order is drawn anew in each block from `seed`.
     """
     members = [(arm, 0) for arm in arms] + [(BASELINE, 1)]
-    trials = []
+    trials: list[PlannedTrial] = []
     for block in range(blocks):
         order = np.random.default_rng([seed, block, 7]).permutation(len(members))
         for position in order:

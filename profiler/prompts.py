@@ -67,9 +67,7 @@ def read_prompt_sets(scenario: Scenario) -> PromptSets:
     """
     files = scenario.prompts
     by_label = {
-        label: read_prompts(path, f"prompts.{label}")
-        for label in LABELS
-        if (path := getattr(files, label)) is not None
+        label: read_prompts(path, f"prompts.{label}") for label in LABELS if (path := getattr(files, label)) is not None
     }
     warmup = read_prompts(files.warmup, "prompts.warmup")
     used = {p.prompt for prompts in by_label.values() for p in prompts}
@@ -95,5 +93,5 @@ def draw_workload(scenario: Scenario, sets: PromptSets, block: int) -> tuple[Pro
 def _pick(rng: np.random.Generator, prompts: tuple[Prompt, ...], n: int) -> list[Prompt]:
     """`n` prompts without repetition as far as the set reaches."""
     rounds = -(-n // len(prompts))
-    order = np.concatenate([rng.permutation(len(prompts)) for _ in range(rounds)]) if rounds else []
+    order = [i for _ in range(rounds) for i in rng.permutation(len(prompts)).tolist()]
     return [prompts[i] for i in order[:n]]

@@ -23,8 +23,8 @@ class PromptsConfig(_Strict):
     borderline: Path | None = None
     harmful: Path
     warmup: Path
-    harmful_fraction: float = Field(0.2, ge=0, le=1)
-    borderline_fraction: float = Field(0.1, ge=0, le=1)
+    harmful_fraction: float = Field(default=0.2, ge=0, le=1)
+    borderline_fraction: float = Field(default=0.1, ge=0, le=1)
 
     @model_validator(mode="after")
     def _fractions_fit(self) -> "PromptsConfig":
@@ -37,21 +37,21 @@ class OutputConfig(_Strict):
     """Answer length: `natural` stops where the model stops, `fixed` always writes `max_tokens`."""
 
     length: Literal["natural", "fixed"] = "fixed"
-    max_tokens: int = Field(64, ge=1)
+    max_tokens: int = Field(default=64, ge=1)
 
 
 class SamplingConfig(_Strict):
     """How the generator samples; 0 is greedy."""
 
-    temperature: float = Field(0.0, ge=0, le=2)
-    top_p: float = Field(1.0, gt=0, le=1)
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    top_p: float = Field(default=1.0, gt=0, le=1)
 
 
 class ClosedLoad(_Strict):
     """`users` users, each sending its next request when its last is answered."""
 
     kind: Literal["closed"]
-    users: int = Field(4, ge=1)
+    users: int = Field(default=4, ge=1)
 
 
 class PoissonLoad(_Strict):
@@ -64,9 +64,9 @@ class PoissonLoad(_Strict):
 class SloConfig(_Strict):
     """What a request must meet to count as good, in ms."""
 
-    ttft_ms: float | None = Field(None, gt=0)
-    tpot_ms: float | None = Field(None, gt=0)
-    e2el_ms: float | None = Field(None, gt=0)
+    ttft_ms: float | None = Field(default=None, gt=0)
+    tpot_ms: float | None = Field(default=None, gt=0)
+    e2el_ms: float | None = Field(default=None, gt=0)
 
 
 class Scenario(_Strict):
@@ -76,14 +76,14 @@ class Scenario(_Strict):
     model: str = "embedded"
     engine: dict[str, Any] = {}
     prompts: PromptsConfig
-    requests_per_trial: int = Field(16, ge=1)
-    warmup_requests: int = Field(4, ge=1)
+    requests_per_trial: int = Field(default=16, ge=1)
+    warmup_requests: int = Field(default=4, ge=1)
     output: OutputConfig = OutputConfig()
     sampling: SamplingConfig = SamplingConfig()
     load: Annotated[ClosedLoad | PoissonLoad, Field(discriminator="kind")] = ClosedLoad(kind="closed")
     guards: dict[str, GuardConfig] = Field(min_length=1)
     arms: dict[str, list[str]] = {}
-    blocks: int = Field(6, ge=1)
+    blocks: int = Field(default=6, ge=1)
     seed: int = 1
     slo: SloConfig = SloConfig()
     keep_text: bool = False
@@ -116,7 +116,9 @@ class Scenario(_Strict):
         """
         for name in guards:
             if name not in self.guards:
-                raise UserError(f"--guards: no guard `{name}` in scenario {self.name}: there are {', '.join(self.guards)}")
+                raise UserError(
+                    f"--guards: no guard `{name}` in scenario {self.name}: there are {', '.join(self.guards)}"
+                )
         return self.model_copy(update={"guards": {name: self.guards[name] for name in guards}, "arms": {}})
 
 
@@ -143,9 +145,7 @@ def load_scenario(path: Path) -> Scenario:
 
 
 def _absolute(scenario: Scenario, folder: Path) -> Scenario:
-    files = {
-        key: folder / value for key, value in scenario.prompts.model_dump().items() if isinstance(value, Path)
-    }
+    files = {key: folder / value for key, value in scenario.prompts.model_dump().items() if isinstance(value, Path)}
     return scenario.model_copy(update={"prompts": scenario.prompts.model_copy(update=files)})
 
 

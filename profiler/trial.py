@@ -138,9 +138,8 @@ class _Delivery:
 def outcome_of(finish_reason: str, trace: Trace) -> Outcome:
     """What the user got. A block for want of a verdict (`on_error: closed`) is an error, not a judgement."""
     if finish_reason in ("blocked", "cut"):
-        last = trace.verdicts[-1].verdict if trace.verdicts else None
         judged = any(v.verdict.status is Status.OK and v.verdict.action is Action.BLOCK for v in trace.verdicts)
-        return Outcome.BLOCKED if judged or last is None else Outcome.ERROR
+        return Outcome.BLOCKED if judged else Outcome.ERROR
     if any(v.verdict.action is Action.REDACT for v in trace.verdicts):
         return Outcome.REDACTED
     return Outcome.RERANKED if trace.chosen_candidate else Outcome.PASSED

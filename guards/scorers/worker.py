@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import msgspec
 
@@ -134,11 +134,11 @@ def _serve(pipe: Connection, threads: int) -> None:
     """The worker's whole life: load, say so, answer batches until the pipe closes."""
     # A Ctrl-C in the terminal is the driver's to handle.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from guards.scorers.heads import load_head
+    from guards.scorers.heads import HeadName, load_head
     from guards.scorers.minilm import MiniLm
 
     encoder = MiniLm.load(threads)
-    heads = {name: load_head(name) for name in ("prompt", "answer", "refusal")}  # type: ignore[arg-type]
+    heads = {name: load_head(name) for name in get_args(HeadName)}
     pipe.send_bytes(msgspec.msgpack.encode("ready"))
     while True:
         try:

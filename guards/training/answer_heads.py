@@ -9,7 +9,7 @@ import numpy as np
 
 from guards.scorers.heads import Head, Recipe
 from guards.scorers.minilm import MiniLm
-from guards.training import logistic, measures, sources
+from guards.training import held_out, logistic, measures, sources
 from guards.training.prompt_head import counts
 from guards.training.sources import Row
 from guards.training.splits import TrainingSet, training_set
@@ -61,8 +61,15 @@ def train(plan: Plan, encoder: MiniLm, folder: Path) -> Head:
     """Train one head; its measures are out of fold, with answers to the same prompt kept together."""
     pairs = [(row, plan.recipe.pieces(row.text)[0]) for row in plan.rows(folder)]
     rows = [Row(piece, row.label, row.source, row.group) for row, piece in pairs]
-    embeddings = encoder.embed([row.text for row in rows])
-    data = training_set(rows, embeddings, [], embeddings[:0], plan.recipe, plan.emphasis)
+    unseen = held_out.answers()
+    data = training_set(
+        rows,
+        encoder.embed([row.text for row in rows]),
+        unseen,
+        encoder.embed([plan.recipe.pieces(row.text)[0] for row in unseen]),
+        plan.recipe,
+        plan.emphasis,
+    )
     logits = data.out_of_fold(plan.l2)
     weights = logistic.balanced(data.labels, data.emphasis)
     scale = logistic.platt(logits, data.labels, weights)
@@ -92,7 +99,7 @@ def _card(plan: Plan, data: TrainingSet, scores: np.ndarray, threshold: float) -
 
 
 def _right(data: TrainingSet, scores: np.ndarray, threshold: float) -> np.ndarray:
-    return (scores >= threshold) == (data.labels == 1)
+    return np.asarray((scores >= threshold) == (data.labels == 1))
 
 
 def _from(data: TrainingSet, source: str) -> np.ndarray:

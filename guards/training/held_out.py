@@ -9,6 +9,7 @@ import numpy as np
 from guards.scorers.heads import Head
 from guards.scorers.minilm import MiniLm
 from guards.training import measures
+from guards.training.sources import Row, normalised
 
 ROOT = Path(__file__).parents[2]
 PROMPTS = ROOT / "scenarios" / "prompts"
@@ -29,16 +30,25 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def text_in(row: dict[str, Any]) -> str:
-    """The text of a row, under any of the names that the sets use."""
-    return str(next(row[key] for key in ("text", "prompt", "answer") if key in row))
+def prompts() -> list[Row]:
+    """The scenarios' prompts, so that near copies of them can be kept out of training."""
+    found = [row for file in _prompt_files() for row in rows_of(file)]
+    return [Row(row["prompt"], int(row["label"] == "harmful"), "scenarios", normalised(row["prompt"])) for row in found]
+
+
+def answers() -> list[Row]:
+    """The tests' answers, likewise."""
+    rows = rows_of(ANSWERS) if ANSWERS.is_file() else []
+    return [Row(row["answer"], int(row["label"] != "compliance"), "tests", row["id"]) for row in rows]
+
+
+def _prompt_files() -> list[Path]:
+    files = (PROMPTS / f"{kind}.jsonl" for kind in ("benign", "borderline", "harmful"))
+    return [file for file in files if file.is_file()]
 
 
 def _prompts(head: Head, encoder: MiniLm) -> dict[str, Any]:
-    files = [PROMPTS / f"{kind}.jsonl" for kind in ("benign", "borderline", "harmful")]
-    scores = {
-        file.stem: head.score(encoder, [text_in(row) for row in rows_of(file)]) for file in files if file.is_file()
-    }
+    scores = {file.stem: head.score(encoder, [row["prompt"] for row in rows_of(file)]) for file in _prompt_files()}
     found: dict[str, Any] = {
         f"scenarios_{kind}_flagged": measures.rate(values, head.threshold) for kind, values in scores.items()
     }
@@ -51,7 +61,7 @@ def _prompts(head: Head, encoder: MiniLm) -> dict[str, Any]:
 def _answers(head: Head, encoder: MiniLm) -> dict[str, Any]:
     rows = rows_of(ANSWERS)
     labels = np.array([row["label"] for row in rows])
-    scores = head.score(encoder, [text_in(row) for row in rows])
+    scores = head.score(encoder, [row["answer"] for row in rows])
     refused = scores >= head.threshold
     whole = labels != "partial"
     return {

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.sparse import csr_array
+from scipy.optimize import minimize  # type: ignore[import-untyped,unused-ignore]
+from scipy.sparse import csr_array  # type: ignore[import-untyped,unused-ignore]
 
 
 @dataclass(frozen=True)

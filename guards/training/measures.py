@@ -1,7 +1,7 @@
 """How well a score separates: AUROC with a bootstrap interval, and rates at a threshold."""
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import rankdata  # type: ignore[import-untyped,unused-ignore]
 
 _RESAMPLES = 1000
 

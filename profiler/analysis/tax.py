@@ -173,7 +173,9 @@ def _warnings(run: StoredRun, trials: Sequence[TrialMetrics], arms: dict[str, Ar
         found.append(f"{len(trials)} of {planned} trials finished: the rest is not in these figures")
     lags = np.concatenate([t.dispatch_lag_ms for t in trials]) if trials else np.zeros(0)
     if len(lags) and (lag := quantile(lags, 0.99)) > 1.0:
-        found.append(f"dispatch lag p99 is {lag:.1f} ms (limit 1 ms): latencies from the scheduled arrival are not valid")
+        found.append(
+            f"dispatch lag p99 is {lag:.1f} ms (limit 1 ms): latencies from the scheduled arrival are not valid"
+        )
     for arm in arms.values():
         if failed := arm.outcomes.get("error", 0):
             found.append(f"{arm.name}: {failed} of {arm.requests} requests failed")

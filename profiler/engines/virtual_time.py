@@ -74,13 +74,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             raise Deadlock("every task waits for another: nothing is ready and no timer is set")
         self._virtual_ns += round(seconds * 1e9)
         if self._virtual_ns > LIMIT_NS:
-            raise OverflowError(
-                "virtual time has run for 2e6 s: asyncio's timers no longer resolve a nanosecond"
-            )
+            raise OverflowError("virtual time has run for 2e6 s: asyncio's timers no longer resolve a nanosecond")
 
-    def run_in_executor(
-        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
-    ) -> asyncio.Future[T]:
+    def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """Refuse: a thread works in real time.
 
         Raises:

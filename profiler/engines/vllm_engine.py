@@ -1,6 +1,7 @@
 """vLLM in process: `AsyncLLM` behind the generator protocol."""
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -113,6 +114,9 @@ class VllmEngine:
     async def close(self) -> None:
         """Stop the engine and its processes."""
         await asyncio.to_thread(self._llm.shutdown)
+        # AsyncLLM's finaliser shuts down again; let it run while the interpreter is whole.
+        self._llm = None
+        gc.collect()
 
 
 def _start_llm(model: str, settings: dict[str, Any], where: str) -> Any:
@@ -123,7 +127,8 @@ def _start_llm(model: str, settings: dict[str, Any], where: str) -> Any:
     # the driver hears it and can shut the engine down in order.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return AsyncLLM.from_engine_args(AsyncEngineArgs(model=model, **settings))
+        quiet = {"use_tqdm_on_load": False}
+        return AsyncLLM.from_engine_args(AsyncEngineArgs(model=model, **{**quiet, **settings}))
     except (ValueError, TypeError, OSError, RuntimeError) as error:
         raise UserError(f"{where}: vLLM refused the engine settings or the model: {_one_line(error)}") from error
     finally:

@@ -1,7 +1,7 @@
 """A run on disk: `run.json` and one Parquet file a trial, each renamed into place when it is whole.
 
-    results/<run id>/run.json            the resolved scenario, versions, machine, git commit
-    results/<run id>/trials/0007.parquet   one row a request; the trial's own facts in the file's metadata
+results/<run id>/run.json            the resolved scenario, versions, machine, git commit
+results/<run id>/trials/0007.parquet   one row a request; the trial's own facts in the file's metadata
 """
 
 import json

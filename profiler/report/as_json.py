@@ -41,7 +41,7 @@ def _why(metric: str, manifest: dict[str, Any]) -> str:
     if metric == "energy_j_per_token":
         return str(manifest["not_measured"].get("energy", "no reading for every trial"))
     if metric == "tpot_ms":
-        return "no answer of two tokens or more"
+        return "no answer of two tokens or more came in more than one piece"
     return "no reading"
 
 

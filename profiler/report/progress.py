@@ -50,6 +50,8 @@ class RunProgress:
         )
         self._in_trial = self._tokens = 0
         self._trial_began_s = time.monotonic()
+        if planned.index == 0:
+            self._began_s = self._trial_began_s
         self._show()
 
     def request_done(self, record: RequestRecord) -> None:

@@ -40,7 +40,7 @@ def print_result(result: RunResult, console: Console) -> None:
 
 def _figures(arms: Iterable[ArmResult]) -> Table:
     table = Table(title="What each arm did", title_justify="left", padding=(0, 1))
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     rows: list[tuple[str, list[str]]] = [
         ("output tok/s", []),
         ("TTFT p50, ms", []),
@@ -49,9 +49,9 @@ def _figures(arms: Iterable[ArmResult]) -> Table:
         ("TPOT p99, ms", []),
         ("E2EL p50, ms", []),
         ("E2EL p99, ms", []),
-        ("peak memory, MiB", []),
+        ("memory, MiB", []),
         ("CPU s/request", []),
-        ("energy, J/token", []),
+        ("J/token", []),
     ]
     for arm in arms:
         table.add_column(escape(arm.name), justify="right")
@@ -112,8 +112,10 @@ def _notes(result: RunResult) -> list[str]:
             f"* p99 of the sample: with fewer than {P99_MIN_REQUESTS} requests it has no upper bound at 95 %; "
             "no tax is claimed on it."
         )
+    if any(arm.latency["tpot_ms"] is None for arm in result.arms.values()):
+        notes.append("TPOT -: every answer came in one piece, so there is no time per token.")
     not_measured = result.run.manifest["not_measured"]
-    notes += [f"{escape(name)}: not measured: {escape(str(why))}" for name, why in not_measured.items()]
+    notes += [f"{escape(name)} (n/m): not measured: {escape(str(why))}" for name, why in not_measured.items()]
     notes += [f"[yellow]warning:[/] {escape(warning)}" for warning in result.warnings]
     return notes
 
@@ -129,4 +131,4 @@ def _p99(summary: Summary | None) -> str:
 
 
 def _number(value: float | None, digits: int) -> str:
-    return "not measured" if value is None else f"{value:.{digits}f}"
+    return "n/m" if value is None else f"{value:.{digits}f}"

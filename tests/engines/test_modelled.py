@@ -210,9 +210,7 @@ def test_closing_a_stream_takes_its_request_out_of_the_batch() -> None:
 def test_cancelling_a_reader_aborts_its_request_wherever_it_is() -> None:
     async def main() -> None:
         engine = ModelledEngine(replace(PLAIN, max_num_seqs=2), now_ns=now_ns)
-        readers = [
-            asyncio.create_task(collect(engine, ask(str(i), prompt_tokens=150, tokens=50))) for i in range(4)
-        ]
+        readers = [asyncio.create_task(collect(engine, ask(str(i), prompt_tokens=150, tokens=50))) for i in range(4)]
         await asyncio.sleep(0.001)  # the first takes the whole budget
         assert (engine.counters().running, engine.counters().waiting) == (1, 3)
         await asyncio.sleep(0.05)
@@ -317,9 +315,7 @@ def test_a_closed_engine_ends_its_streams_and_takes_no_more() -> None:
     ("begin_ms", "end_ms", "fraction", "late_ms"),
     [(0, 48, 1.0, 24), (20, 24, 1.0, 2), (20, 24, 0.25, 0.8), (60, 70, 1.0, 0)],
 )
-def test_contention_costs_exactly_what_it_overlaps(
-    begin_ms: int, end_ms: int, fraction: float, late_ms: float
-) -> None:
+def test_contention_costs_exactly_what_it_overlaps(begin_ms: int, end_ms: int, fraction: float, late_ms: float) -> None:
     """Busy for t with extra x: t * x / (1 + x) of the engine's work is put off."""
 
     async def main() -> float:

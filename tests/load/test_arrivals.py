@@ -127,9 +127,7 @@ def test_other_layouts_read_the_same(tmp_path: Path, content: str) -> None:
     assert trace_replay(write(tmp_path, content)) == ROWS
 
 
-def test_times_without_a_zone_know_no_daylight_saving(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_times_without_a_zone_know_no_daylight_saving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = HEADER + "2023-11-05 00:30:00,1,1\n2023-11-05 03:30:00,1,1\n"
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "EST5EDT,M3.2.0,M11.1.0")
@@ -161,9 +159,7 @@ def test_time_is_scaled_and_the_rows_limited(tmp_path: Path) -> None:
         (HEADER + "5,1,1\n\n4,1,1\n", 4, "sort the file"),
     ],
 )
-def test_a_bad_trace_is_refused_with_line_and_cure(
-    tmp_path: Path, content: str, line: int, cure: str
-) -> None:
+def test_a_bad_trace_is_refused_with_line_and_cure(tmp_path: Path, content: str, line: int, cure: str) -> None:
     path = write(tmp_path, content)
     with pytest.raises(UserError) as caught:
         trace_replay(path)

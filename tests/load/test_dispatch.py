@@ -94,11 +94,7 @@ def test_cancelling_the_load_cancels_every_request(loop: str) -> None:
 
     async def main() -> None:
         offsets = np.arange(1000, dtype=np.int64) * 10**9
-        load = (
-            open_loop(offsets, send, now_ns=now_ns)
-            if loop == "open"
-            else closed_loop(1000, 5, send, now_ns=now_ns)
-        )
+        load = open_loop(offsets, send, now_ns=now_ns) if loop == "open" else closed_loop(1000, 5, send, now_ns=now_ns)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(4.5):
                 await load
@@ -132,9 +128,7 @@ def test_a_send_that_raises_stops_the_load(loop: str) -> None:
 
 
 @given(n=st.integers(0, 30), users=st.integers(1, 8), service_ms=st.lists(st.integers(1, 50), min_size=30))
-def test_closed_loop_keeps_every_user_busy_and_sends_everything_once(
-    n: int, users: int, service_ms: list[int]
-) -> None:
+def test_closed_loop_keeps_every_user_busy_and_sends_everything_once(n: int, users: int, service_ms: list[int]) -> None:
     sent: list[int] = []
     busy = 0
     most = 0

@@ -90,9 +90,7 @@ def quantile_estimate(
     return TEstimate(float(differences[0]), float(spread), n - 1)
 
 
-def _sorted_pairs(
-    baseline: Sequence[npt.ArrayLike], arm: Sequence[npt.ArrayLike]
-) -> tuple[list[Floats], list[Floats]]:
+def _sorted_pairs(baseline: Sequence[npt.ArrayLike], arm: Sequence[npt.ArrayLike]) -> tuple[list[Floats], list[Floats]]:
     if len(baseline) != len(arm):
         raise ValueError(f"blocks must pair one to one: {len(baseline)} and {len(arm)}")
     pairs = [(_sorted(b), _sorted(a)) for b, a in zip(baseline, arm, strict=True)]

@@ -36,9 +36,7 @@ def paired_difference(baseline_blocks: npt.ArrayLike, arm_blocks: npt.ArrayLike)
     return _of_differences(arm - baseline)
 
 
-def mean_ratio(
-    baseline_blocks: npt.ArrayLike, arm_blocks: npt.ArrayLike, confidence: float = 0.95
-) -> Interval:
+def mean_ratio(baseline_blocks: npt.ArrayLike, arm_blocks: npt.ArrayLike, confidence: float = 0.95) -> Interval:
     """Relative change of a mean, 0.05 for +5 %: `paired_log_ratio` transformed back.
 
     The centre is the geometric mean of the blocks' ratios. Shapes, source, errors: as `paired_log_ratio`.
@@ -46,9 +44,7 @@ def mean_ratio(
     return paired_log_ratio(baseline_blocks, arm_blocks).relative_interval(confidence)
 
 
-def mean_difference(
-    baseline_blocks: npt.ArrayLike, arm_blocks: npt.ArrayLike, confidence: float = 0.95
-) -> Interval:
+def mean_difference(baseline_blocks: npt.ArrayLike, arm_blocks: npt.ArrayLike, confidence: float = 0.95) -> Interval:
     """Absolute change of a mean, in the blocks' unit. Shapes, source, errors: as `paired_difference`."""
     return paired_difference(baseline_blocks, arm_blocks).interval(confidence)
 

@@ -15,7 +15,7 @@ from profiler.analysis.stats.t_estimate import TEstimate
 
 Reason = Literal["too few blocks", "still too wide", "narrow enough", "out of blocks"]
 
-_NOISE_LEVELS = 24
+_NOISE_LEVELS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def confidence_per_look(min_blocks: int, max_blocks: int, confidence: float) -> 
     n = np.arange(min_blocks, min(max_blocks, 6 * min_blocks) + 1)
     spread = _spread_paths(n)
     low, high = confidence, 1 - (1 - confidence) / 10
-    while high - low > 1e-4:
+    while high - low > 2e-4:
         middle = (low + high) / 2
         enough = _worst_coverage(spread, n, middle) >= confidence
         low, high = (low, middle) if enough else (middle, high)

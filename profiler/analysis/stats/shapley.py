@@ -31,9 +31,7 @@ def shapley(values: Values) -> dict[str, float]:
     shares = {}
     for player in players:
         without = [c for c in coalitions if player not in c]
-        shares[player] = math.fsum(
-            (values[c | {player}] - values[c]) / (n * math.comb(n - 1, len(c))) for c in without
-        )
+        shares[player] = math.fsum((values[c | {player}] - values[c]) / (n * math.comb(n - 1, len(c))) for c in without)
     return shares
 
 

@@ -24,7 +24,7 @@ class TEstimate:
     df: float
 
     def interval(self, confidence: float = 0.95) -> Interval:
-        """estimate -+ t(df) * standard error, in the estimate's unit.
+        """Estimate -+ t(df) * standard error, in the estimate's unit.
 
         Raises:
             ValueError: confidence not strictly between 0 and 1.

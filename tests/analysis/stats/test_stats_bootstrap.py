@@ -17,9 +17,7 @@ inner = st.floats(0.01, 0.99)
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(requests, st.integers(0, 4)), min_size=1, max_size=6), inner)
-def test_pooled_quantile_is_that_of_the_repeated_blocks(
-    drawn: list[tuple[list[float], int]], q: float
-) -> None:
+def test_pooled_quantile_is_that_of_the_repeated_blocks(drawn: list[tuple[list[float], int]], q: float) -> None:
     blocks = [np.sort(np.array(block)) for block, _ in drawn]
     weights = np.array([[count for _, count in drawn], [1] * len(drawn)], dtype=np.int64)
     weights[0, 0] += 1
@@ -80,23 +78,19 @@ def test_standard_error_is_scipys_bootstrap_over_blocks(q: float) -> None:
         before, after = (np.concatenate([blocks[int(i)] for i in index]) for blocks in (base, arm))
         return float(np.quantile(after, q) - np.quantile(before, q))
 
-    theirs = stats.bootstrap(
-        (np.arange(12),), difference, n_resamples=3000, vectorized=False, method="basic", rng=3
-    )
+    theirs = stats.bootstrap((np.arange(12),), difference, n_resamples=3000, vectorized=False, method="basic", rng=3)
     ours = quantile_estimate(base, arm, q, resamples=4000, seed=4)
     assert ours.standard_error == pytest.approx(theirs.standard_error * np.sqrt(12 / 11), rel=0.06)
 
 
-@pytest.mark.parametrize(("blocks", "q"), [(6, 0.5), (10, 0.9), (16, 0.5)])
+@pytest.mark.parametrize(("blocks", "q"), [(6, 0.5), (10, 0.9), (14, 0.5)])
 def test_covers_a_known_tax_under_drift(blocks: int, q: float) -> None:
     rng = np.random.default_rng(blocks)
     hits = sum(
-        quantile_difference(
-            *_drifting(rng, blocks, 60, 1.05), q, resamples=150, seed=i, relative=True
-        ).contains(0.05)
-        for i in range(200)
+        quantile_difference(*_drifting(rng, blocks, 60, 1.05), q, resamples=150, seed=i, relative=True).contains(0.05)
+        for i in range(150)
     )
-    assert 0.92 <= hits / 200 <= 0.985
+    assert 0.92 <= hits / 150 <= 0.985
 
 
 def test_pairing_removes_the_drift_that_arms_share() -> None:

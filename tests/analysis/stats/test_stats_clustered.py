@@ -16,11 +16,7 @@ def test_equal_blocks_give_scipys_t_interval_of_the_block_means() -> None:
     means = x.mean(axis=1)
     low, high = stats.t.interval(0.9, 6, loc=means.mean(), scale=stats.sem(means))
     ours = clustered_mean(list(x), 0.9)
-    assert (ours.estimate, ours.low, ours.high) == (
-        pytest.approx(means.mean()),
-        pytest.approx(low),
-        pytest.approx(high),
-    )
+    assert (ours.estimate, ours.low, ours.high) == pytest.approx((means.mean(), low, high))
 
 
 @settings(deadline=None)
@@ -57,8 +53,7 @@ def test_covers_the_mean_of_unequal_drifting_blocks(largest: int) -> None:
     rng = np.random.default_rng(largest)
     sizes = [largest, 50, 40, 60, 50, 50, 50]
     hits = sum(
-        clustered_mean([2 * rng.normal() + rng.exponential(10, n) for n in sizes]).contains(10)
-        for _ in range(600)
+        clustered_mean([2 * rng.normal() + rng.exponential(10, n) for n in sizes]).contains(10) for _ in range(600)
     )
     assert 0.92 <= hits / 600 <= 0.98
 

@@ -32,9 +32,7 @@ def test_the_noncentral_t_finds_that_effect_with_that_power(df: int, power: floa
 
 @settings(deadline=None)
 @given(st.floats(0, 1e3), st.floats(1, 200), st.floats(0.001, 0.2), st.floats(0.5, 0.98))
-def test_more_noise_or_more_power_needs_a_larger_effect(
-    se: float, df: float, alpha: float, power: float
-) -> None:
+def test_more_noise_or_more_power_needs_a_larger_effect(se: float, df: float, alpha: float, power: float) -> None:
     effect = minimum_detectable_effect(se, df, alpha, power)
     assert effect >= 0
     assert minimum_detectable_effect(2 * se, df, alpha, power) == pytest.approx(2 * effect)

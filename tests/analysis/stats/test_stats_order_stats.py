@@ -45,10 +45,11 @@ def test_interval_leaves_at_most_half_of_the_error_in_each_tail(n: int, q: float
     tail = (1 - level) / 2 + 1e-9
     if interval.low > -math.inf:
         assert stats.binom.cdf(interval.low - 1, n, q) <= tail
-        assert stats.binom.cdf(interval.low, n, q) > tail - 2e-9
+        # An end moved out to the estimate, of very few values, may leave even less.
+        assert stats.binom.cdf(interval.low, n, q) > tail - 2e-9 or interval.low == interval.estimate
     if interval.high < math.inf:
         assert stats.binom.sf(interval.high - 1, n, q) <= tail
-        assert stats.binom.sf(interval.high - 2, n, q) > tail - 2e-9
+        assert stats.binom.sf(interval.high - 2, n, q) > tail - 2e-9 or interval.high == interval.estimate
 
 
 @pytest.mark.parametrize(("n", "q"), [(20, 0.5), (101, 0.5), (400, 0.9), (1000, 0.99), (459, 0.99)])

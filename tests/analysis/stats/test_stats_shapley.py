@@ -15,6 +15,10 @@ def _subsets(names: str) -> list[frozenset[str]]:
     return [frozenset(c) for c in chain(*(combinations(names, k) for k in range(len(names) + 1)))]
 
 
+def _stack(values: Values) -> frozenset[str]:
+    return frozenset[str]().union(*values)
+
+
 games = st.integers(1, 4).flatmap(
     lambda n: st.fixed_dictionaries({c: st.floats(-100, 100) for c in _subsets("abcd"[:n])})
 )
@@ -23,7 +27,7 @@ games = st.integers(1, 4).flatmap(
 @settings(deadline=None)
 @given(games)
 def test_is_the_mean_marginal_cost_over_all_orders(values: Values) -> None:
-    players = sorted(max(values, key=lambda c: len(c)))
+    players = sorted(_stack(values))
     orders = list(permutations(players))
     for player, share in shapley(values).items():
         before = [frozenset(order[: order.index(player)]) for order in orders]
@@ -34,7 +38,7 @@ def test_is_the_mean_marginal_cost_over_all_orders(values: Values) -> None:
 @settings(deadline=None)
 @given(games)
 def test_shares_add_up_to_the_stack(values: Values) -> None:
-    whole = values[max(values, key=lambda c: len(c))] - values[frozenset()]
+    whole = values[_stack(values)] - values[frozenset()]
     assert sum(shapley(values).values()) == pytest.approx(whole, abs=1e-9)
 
 

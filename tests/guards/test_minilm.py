@@ -1,0 +1,88 @@
+"""The sentence embedding: the same numbers as the reference model, whatever it is batched with."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import BertModel
+
+from guards.assets import AssetError, package_file
+from guards.scorers.minilm import DIMENSIONS, PACKAGE, TOKENIZER, WEIGHTS, MiniLm, segments
+
+TEXTS = (
+    "Hello",
+    "How do I kill a Python process?",
+    "A man is playing a guitar in the park. " * 60,
+    "",
+    "été 😀",
+)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> MiniLm:
+    return MiniLm.load()
+
+
+def reference(encoder: MiniLm, text: str) -> np.ndarray:
+    folder = package_file(PACKAGE, *WEIGHTS).parent
+    model = BertModel.from_pretrained(folder).eval()  # type: ignore[no-untyped-call]
+    with torch.inference_mode():
+        states = model(input_ids=torch.tensor([encoder.tokenizer.encode(text).ids])).last_hidden_state
+    return np.asarray(torch.nn.functional.normalize(states.mean(dim=1))[0])
+
+
+def test_embeds_as_the_reference_model_does(encoder: MiniLm) -> None:
+    found = encoder.embed(TEXTS)
+    assert found.shape == (len(TEXTS), DIMENSIONS)
+    assert found.dtype == np.float32
+    for vector, text in zip(found, TEXTS, strict=True):
+        np.testing.assert_allclose(vector, reference(encoder, text), atol=1e-4)
+
+
+def test_a_text_embeds_the_same_alone_and_in_any_batch(encoder: MiniLm) -> None:
+    many = [f"{text} {number}" for number in range(9) for text in TEXTS]
+    alone = np.concatenate([encoder.embed([text]) for text in many])
+    np.testing.assert_allclose(encoder.embed(many), alone, atol=1e-5)
+
+
+def test_vectors_are_of_unit_length_and_no_texts_give_no_vectors(encoder: MiniLm) -> None:
+    np.testing.assert_allclose(np.linalg.norm(encoder.embed(TEXTS), axis=1), 1.0, atol=1e-5)
+    assert encoder.embed([]).shape == (0, DIMENSIONS)
+
+
+def test_near_meanings_are_nearer_than_far_ones(encoder: MiniLm) -> None:
+    cat, kitten, tax = encoder.embed(["The cat sleeps.", "A kitten is asleep.", "Income tax is due in April."])
+    assert cat @ kitten > cat @ tax + 0.3
+
+
+@pytest.mark.parametrize("asset", [WEIGHTS, TOKENIZER])
+def test_another_file_than_the_pinned_one_is_refused_with_both_hashes(asset: tuple[str, str]) -> None:
+    name, pinned = asset
+    wrong = pinned[::-1]
+    with pytest.raises(AssetError) as refusal:
+        package_file(PACKAGE, name, wrong)
+    for part in (Path(name).name, wrong, pinned, "make setup"):
+        assert part in str(refusal.value)
+
+
+@given(st.text(max_size=4000) | st.lists(st.sampled_from(["word", "a", "x" * 90]), max_size=900).map(" ".join))
+def test_segments_cover_every_word_and_stay_short(text: str) -> None:
+    pieces = segments(text)
+    assert pieces
+    assert all(len(piece) <= 1200 for piece in pieces)
+    end = 0
+    for piece in pieces:
+        start = text.find(piece, max(0, end - len(piece)))
+        assert start >= 0
+        assert not text[end:start].strip()
+        end = max(end, start + len(piece))
+    assert not text[end:].strip()
+
+
+def test_a_long_text_is_cut_where_the_model_would_cut_it_short(encoder: MiniLm) -> None:
+    pieces = segments("The museum opens at nine in the morning. " * 200)
+    assert len(pieces) > 5
+    assert all(len(encoder.tokenizer.encode(piece).ids) < 256 for piece in pieces)
