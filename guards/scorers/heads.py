@@ -64,7 +64,7 @@ class Head:
     def probability(self, embeddings: np.ndarray, texts: Sequence[str]) -> np.ndarray:
         """Probabilities (n,) float32 of pieces of text, given their embeddings (n, 384)."""
         logits = self.recipe.features(embeddings, texts) @ self.weights + self.bias
-        return (0.5 * (1.0 + np.tanh(0.5 * logits))).astype(np.float32)
+        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits)), dtype=np.float32)
 
     def score(self, encoder: MiniLm, texts: Sequence[str]) -> np.ndarray:
         """Probabilities (n,) float32 of whole texts: the greatest of their pieces'."""

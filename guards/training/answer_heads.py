@@ -30,7 +30,7 @@ class Plan:
 
 ANSWER = Plan(
     name="answer",
-    rows=lambda folder: [*sources.scored_answers(folder), *sources.harmless_answers(folder)],
+    rows=lambda folder: [*sources.scored_answers(folder), *sources.own_and_refused_answers(folder)],
     recipe=Recipe(view="segments", ngram_buckets=4096),
     l2=3e-4,
     emphasis={},

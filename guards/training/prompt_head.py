@@ -63,10 +63,10 @@ def _card(data: TrainingSet, held: dict[str, np.ndarray], borderline: np.ndarray
             "own": "Apache-2.0, guards/training/data/prompts_train.jsonl",
         },
         "split": (
-            "HarmBench, StrongREJECT, the S-Labs test split and scenarios/prompts are never trained on; training "
-            "texts equal to one of them, or with cosine above 0.9 to one, are dropped. Out of fold: 5 folds, "
-            "contrast groups kept whole. The ordinary prompts (S-Labs) are of the same make in training and "
-            "test; scenarios/prompts (held_out) are not."
+            "HarmBench, StrongREJECT, the S-Labs test split and scenarios/prompts are never trained on; "
+            "training texts equal to one of them, or with cosine above 0.9 to one, are dropped. Out of fold: "
+            "5 folds, contrast groups kept whole. The ordinary prompts (S-Labs) are of the same make in "
+            "training and test; scenarios/prompts (held_out) are not."
         ),
         "threshold_rule": f"{OVER_REFUSAL:.0%} of borderline prompts flagged, out of fold",
         "auroc_harmbench_strongreject_vs_ordinary": round(measures.auroc(unsafe, ordinary), 4),

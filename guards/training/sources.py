@@ -168,7 +168,13 @@ def _mean_score(row: dict[str, str]) -> float | None:
     return sum(map(float, values)) / len(values) if values else None
 
 
-def harmless_answers(folder: Path) -> list[Row]:
-    """Answers that harm nobody: people's refusals in PyRIT, and the answers written for this project."""
+def own_and_refused_answers(folder: Path) -> list[Row]:
+    """More answers with p(unsafe) in mind: people's refusals in PyRIT (safe), and those of this project."""
     refused = [row for row in judged_refusals(folder) if row.label == 1]
-    return [Row(row.text, 0, f"{row.source}_as_safe", row.group) for row in [*refused, *own_answers()]]
+    return [
+        *(Row(row.text, 0, "pyrit_refusal", row.group) for row in refused),
+        *(
+            Row(row["text"], int(row["unsafe"]), "own_answers", f"own:{row['group']}")
+            for row in own("refusals_train.jsonl")
+        ),
+    ]

@@ -28,7 +28,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Compl
     scenario |= {"blocks": 2, "requests_per_trial": 4, "warmup_requests": 1}
     scenario["output"] = {"length": "fixed", "max_tokens": 8}
     path = folder / "small.yaml"
-    path.write_text(yaml.safe_dump(scenario))
+    path.write_text(yaml.safe_dump(scenario, sort_keys=False))
     return alignment_tax("profile", "--scenario", str(path), "--out", str(folder / "out")), folder / "out"
 
 

@@ -32,6 +32,21 @@ def test_stops_only_for_a_reason(history: np.ndarray) -> None:
         assert look.stop
 
 
+def test_two_per_cent_of_a_tripled_latency_is_not_narrower_than_of_the_same() -> None:
+    x = np.tile([-0.02, 0.02], 5)
+    assert RULE.look(x).reason == RULE.look(x + math.log(3)).reason == "narrow enough"
+
+
+def test_many_looks_cost_a_wider_interval() -> None:
+    x = np.random.default_rng(3).normal(0.05, 0.03, 12)
+    low, high = stats.t.interval(0.95, 11, loc=x.mean(), scale=stats.sem(x))
+    interval = RULE.look(x).interval
+    assert interval is not None
+    assert interval.confidence == 0.95
+    assert math.log1p(interval.low) < low - 0.01 * (high - low)
+    assert math.log1p(interval.high) > high + 0.01 * (high - low)
+
+
 @settings(deadline=None)
 @given(histories, st.floats(-0.3, 0.3))
 def test_the_decision_does_not_depend_on_the_tax(history: np.ndarray, tax: float) -> None:
