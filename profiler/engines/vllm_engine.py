@@ -113,6 +113,10 @@ class VllmEngine:
 
     async def close(self) -> None:
         """Stop the engine and its processes."""
+        # The reader of the engine's output goes first: it takes the engine's end for a failure.
+        if (handler := self._llm.output_handler) is not None:
+            handler.cancel()
+            await asyncio.gather(handler, return_exceptions=True)
         await asyncio.to_thread(self._llm.shutdown)
         # AsyncLLM's finaliser shuts down again; let it run while the interpreter is whole.
         self._llm = None

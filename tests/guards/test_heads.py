@@ -113,3 +113,9 @@ def test_word_features_have_one_row_a_text_and_do_not_depend_on_the_others(texts
     for text, row, cue in zip(texts, grams, cues, strict=True):
         np.testing.assert_array_equal(hashed_ngrams([text], 64)[0], row)
         np.testing.assert_array_equal(refusal_cues([text])[0], cue)
+
+
+def test_a_curly_apostrophe_is_an_apostrophe() -> None:
+    straight, curly = "I can't help with that.", "I can\u2019t help with that."
+    np.testing.assert_array_equal(refusal_cues([straight]), refusal_cues([curly]))
+    np.testing.assert_array_equal(hashed_ngrams([straight], 64), hashed_ngrams([curly], 64))

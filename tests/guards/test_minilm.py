@@ -26,24 +26,24 @@ def encoder() -> MiniLm:
     return MiniLm.load()
 
 
-def reference(encoder: MiniLm, text: str) -> np.ndarray:
+def reference(encoder: MiniLm, texts: tuple[str, ...]) -> np.ndarray:
     folder = package_file(PACKAGE, *WEIGHTS).parent
-    model = BertModel.from_pretrained(folder).eval()  # type: ignore[no-untyped-call]
+    model = BertModel.from_pretrained(folder).eval()  # type: ignore[no-untyped-call,unused-ignore]
     with torch.inference_mode():
-        states = model(input_ids=torch.tensor([encoder.tokenizer.encode(text).ids])).last_hidden_state
-    return np.asarray(torch.nn.functional.normalize(states.mean(dim=1))[0])
+        ids = (torch.tensor([encoder.tokenizer.encode(text).ids]) for text in texts)
+        pooled = torch.cat([model(input_ids=row).last_hidden_state.mean(dim=1) for row in ids])
+    return np.asarray(torch.nn.functional.normalize(pooled))
 
 
 def test_embeds_as_the_reference_model_does(encoder: MiniLm) -> None:
     found = encoder.embed(TEXTS)
     assert found.shape == (len(TEXTS), DIMENSIONS)
     assert found.dtype == np.float32
-    for vector, text in zip(found, TEXTS, strict=True):
-        np.testing.assert_allclose(vector, reference(encoder, text), atol=1e-4)
+    np.testing.assert_allclose(found, reference(encoder, TEXTS), atol=1e-4)
 
 
 def test_a_text_embeds_the_same_alone_and_in_any_batch(encoder: MiniLm) -> None:
-    many = [f"{text} {number}" for number in range(9) for text in TEXTS]
+    many = [f"{text} {number}" for number in range(12) for text in ("", "Hello", "A longer one, of a few words")]
     alone = np.concatenate([encoder.embed([text]) for text in many])
     np.testing.assert_allclose(encoder.embed(many), alone, atol=1e-5)
 
@@ -68,14 +68,13 @@ def test_another_file_than_the_pinned_one_is_refused_with_both_hashes(asset: tup
         assert part in str(refusal.value)
 
 
-@given(st.text(max_size=4000) | st.lists(st.sampled_from(["word", "a", "x" * 90]), max_size=900).map(" ".join))
+@given(st.text(max_size=4000) | st.integers(0, 900).map(lambda n: " ".join(map(str, range(n)))))
 def test_segments_cover_every_word_and_stay_short(text: str) -> None:
     pieces = segments(text)
-    assert pieces
     assert all(len(piece) <= 1200 for piece in pieces)
     end = 0
     for piece in pieces:
-        start = text.find(piece, max(0, end - len(piece)))
+        start = text.find(piece)
         assert start >= 0
         assert not text[end:start].strip()
         end = max(end, start + len(piece))

@@ -25,7 +25,6 @@ def readme_guard() -> Any:
 def answer(prompt: str) -> list[Delta]:
     async def work() -> list[Delta]:
         generator = stack(ModelledEngine(now_ns=now_ns), [readme_guard()])
-        sampling = Sampling(max_tokens=4, ignore_eos=True)
         request = GenerationRequest(
             "r", (Message("user", prompt),), Sampling(max_tokens=4, ignore_eos=True), Trace(now_ns)
         )
