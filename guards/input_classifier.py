@@ -17,7 +17,7 @@ from guards.generation import Delta, GenerationRequest, Generator
 from guards.guard import Scorer
 from guards.pump import Pump
 from guards.trace import Stage
-from guards.verdict import Action
+from guards.verdict import Action, Status, Verdict
 
 REFUSAL = "I can't help with that."
 
@@ -70,13 +70,14 @@ class InputClassifier:
         try:
             async with aclosing(inner.generate(request)) as stream:  # type: ignore[type-var]
                 async for delta in stream:
-                    if delta.finish_reason is not None:
-                        # The verdict belongs to the record; a check slower than the answer is given up.
-                        await asyncio.sleep(0)
                     yield delta
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            if not watching.done():
+                # Nobody waits for a monitor: a check slower than the answer is given up, and said to be.
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
+                late = Verdict(Action.ALLOW, status=Status.SKIPPED, detail="the answer ended before the check")
+                request.trace.judged(self.name, late)
 
     async def _check(self, request: GenerationRequest, *, critical: bool) -> Check:
         found = await check(self.scorer, request.prompt_text, self.policy)

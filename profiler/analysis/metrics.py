@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from profiler.records.record import Outcome
@@ -81,4 +82,5 @@ def _guard_errors(trial: StoredTrial) -> int:
     if len(verdicts) == 0:
         return 0
     status = pc.struct_field(pc.struct_field(verdicts, "verdict"), "status")
-    return int(pc.sum(pc.not_equal(status, "ok")).as_py() or 0)
+    failed = pc.is_in(status, value_set=pa.array(["error", "timeout"]))
+    return int(pc.sum(failed).as_py() or 0)

@@ -27,7 +27,7 @@ def print_result(result: RunResult, console: Console) -> None:
     facts = result.run.manifest["facts"]
     console.print(
         f"[bold]Latency tax[/] of {escape(str(facts['model']))} on {escape(str(facts['device_name']))}, "
-        f"vLLM {escape(str(facts['vllm_version']))}, {result.blocks} blocks"
+        f"vLLM {escape(str(facts['vllm_version']))}, blocks: {result.blocks}"
     )
     console.print(_figures(result.arms.values()))
     console.print(_outcomes(result.arms.values()))
