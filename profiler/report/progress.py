@@ -20,7 +20,11 @@ class RunProgress:
         """Nothing is shown before the context is entered."""
         self._console, self._trials, self._blocks, self._requests = console, trials, blocks, requests_per_trial
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=console
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=10),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            console=console,
         )
         self._task = self._bar.add_task("warming up", total=trials * requests_per_trial)
         self._live = console.is_terminal

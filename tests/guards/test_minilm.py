@@ -43,9 +43,7 @@ def test_embeds_as_the_reference_model_does(encoder: MiniLm) -> None:
 
 
 def test_a_text_embeds_the_same_alone_and_in_any_batch(encoder: MiniLm) -> None:
-    many = [
-        f"{text} {number}" for number in range(12) for text in ("", "Hello", "A longer one, of a few words")
-    ]
+    many = [f"{text} {number}" for number in range(12) for text in ("", "Hello", "A longer one, of a few words")]
     alone = np.concatenate([encoder.embed([text]) for text in many])
     np.testing.assert_allclose(encoder.embed(many), alone, atol=1e-5)
 
@@ -56,9 +54,7 @@ def test_vectors_are_of_unit_length_and_no_texts_give_no_vectors(encoder: MiniLm
 
 
 def test_near_meanings_are_nearer_than_far_ones(encoder: MiniLm) -> None:
-    cat, kitten, tax = encoder.embed(
-        ["The cat sleeps.", "A kitten is asleep.", "Income tax is due in April."]
-    )
+    cat, kitten, tax = encoder.embed(["The cat sleeps.", "A kitten is asleep.", "Income tax is due in April."])
     assert cat @ kitten > cat @ tax + 0.3
 
 
