@@ -40,7 +40,7 @@ format: setup ## put the source in order
 	$(BIN)/ruff format .
 
 bench-%: setup ## run a benchmark, such as bench-dispatch
-	@$(BIN)/python benchmarks/$(subst -,_,$*).py
+	@$(BIN)/python -m benchmarks.$(subst -,_,$*)
 
 clean: ## remove .venv and caches; results stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

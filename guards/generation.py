@@ -51,6 +51,7 @@ class Delta:
 
     `emitted_ns` is when its last token left the engine (monotonic ns); guards that hold a delta back
     pass that on unchanged. `finish_reason` is set on the last delta of a candidate, `times` with it.
+    `prompt_tokens` is the length of the request's prompt, 0 where the engine does not say.
     """
 
     text: str
@@ -59,6 +60,7 @@ class Delta:
     index: int = 0
     finish_reason: FinishReason | None = None
     times: EngineTimes | None = None
+    prompt_tokens: int = 0
 
 
 class GenerationError(RuntimeError):

@@ -17,6 +17,7 @@ class Stage(StrEnum):
     HOLD_BACK = "hold_back"  # text that exists and is not yet released
     CANDIDATES = "candidates"  # the chosen candidate waits for the slowest
     SCORING = "scoring"  # candidates are judged and one is picked
+    WORK = "work"  # work beside the requests: nobody waits for it, whoever shares the device pays
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class EngineCall:
     """One call of the engine as seen at its boundary.
 
     `output_tokens` counts all candidates, as seen by the caller up to the end or the abort.
-    `first_ns` and `last_ns` are 0 when no token came.
+    `first_ns` and `last_ns` are 0 when no token came. `candidates` were asked for; `prompt_tokens` is 0
+    where the engine did not say.
     """
 
     sent_ns: int
@@ -58,6 +60,8 @@ class EngineCall:
     times: EngineTimes | None
     chunk_ns: tuple[int, ...]
     chunk_tokens: tuple[int, ...]
+    candidates: int = 1
+    prompt_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,12 +32,11 @@ from profiler.scenario import Scenario
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for. `guards` None takes the scenario's arms."""
+    """What the user asked for. `where` names the scenario's file in messages."""
 
     scenario: Scenario
     where: str
     out: Path
-    guards: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,16 +53,16 @@ async def profile(options: Options, console: Console) -> Finished:
     Raises:
         UserError: something in the scenario, the model or the machine is the user's to cure.
     """
-    scenario = options.scenario if options.guards is None else options.scenario.only(list(options.guards))
+    scenario = options.scenario
     sets = read_prompt_sets(scenario)
     prepare_environment()
     installed_vllm()
     check_engine_settings(scenario.engine, options.where)
     async with AsyncExitStack() as resources:
-        bench = await resources.enter_async_context(_bench(scenario, options.where, console))
+        bench = await resources.enter_async_context(open_bench(scenario, options.where, console))
         plan = plan_trials(list(scenario.stacks()), scenario.blocks, scenario.seed)
         run_id = f"{scenario.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-        run = create_run(options.out, run_id, {"id": run_id, **_manifest(scenario, sets, bench, len(plan))})
+        run = create_run(options.out, run_id, {"id": run_id, **manifest(scenario, sets, bench, len(plan))})
         experiment = Experiment(scenario, sets, bench, plan, run)
         stopped = await _execute(experiment, console)
     return Finished(run, stopped)
@@ -95,8 +94,12 @@ async def _watched(experiment: Experiment, console: Console, trials: int, scenar
 
 
 @asynccontextmanager
-async def _bench(scenario: Scenario, where: str, console: Console) -> AsyncIterator[Bench]:
-    """Engine, guards and meters, started; stopped again in the end."""
+async def open_bench(scenario: Scenario, where: str, console: Console) -> AsyncIterator[Bench]:
+    """Engine, guards and meters, started; stopped again in the end.
+
+    Raises:
+        UserError: the model or the engine arguments are no good.
+    """
     model, settings = _model(scenario, console)
     async with AsyncExitStack() as resources:
         worker = None
@@ -143,7 +146,8 @@ def _check_model(model: str) -> None:
         raise UserError(f"MODEL: cannot get {model} from the hub ({reason}): check the id, access, network") from error
 
 
-def _manifest(scenario: Scenario, sets: PromptSets, bench: Bench, trials: int) -> dict[str, Any]:
+def manifest(scenario: Scenario, sets: PromptSets, bench: Bench, trials: int) -> dict[str, Any]:
+    """What `run.json` says of a run: scenario, facts, machine, versions, what is not measured and why."""
     energy = bench.energy
     facts = dict(bench.engine.facts)
     device = cpu_name() if facts["device"] == "cpu" else facts["device"]

@@ -152,7 +152,8 @@ class ModelledEngine:
             raise EngineDied(str(self._dead)) from self._dead
         self._check(request)
         sampling = request.sampling
-        job = Job(request, self._now_ns(), self._prefill_tokens(request), open=sampling.n)
+        tokens = self._prompt_tokens(request)
+        job = Job(request, self._now_ns(), tokens, self._prefill_tokens(request, tokens), open=sampling.n)
         job.sequences = tuple(Sequence(job, i, self._answer(request, i)) for i in range(sampling.n))
         self._waiting[job] = None
         if not self._stepping:
@@ -171,9 +172,11 @@ class ModelledEngine:
         if error is not None:
             raise error
 
-    def _prefill_tokens(self, request: GenerationRequest) -> int:
+    def _prompt_tokens(self, request: GenerationRequest) -> int:
         chars = sum(len(message.content) for message in request.messages)
-        tokens = max(1, math.ceil(chars / self._parameters.chars_per_token))
+        return max(1, math.ceil(chars / self._parameters.chars_per_token))
+
+    def _prefill_tokens(self, request: GenerationRequest, tokens: int) -> int:
         return min(tokens, _CACHED_PREFILL_TOKENS) if request.messages in self._cached else tokens
 
     def _answer(self, request: GenerationRequest, index: int) -> Answer:
@@ -245,13 +248,14 @@ class ModelledEngine:
         self._tokens += 1
         job.first_token_ns = job.first_token_ns or now_ns
         if sequence.emitted < sequence.answer.tokens:
-            job.put(Delta(text, 1, now_ns, sequence.index))
+            job.put(Delta(text, 1, now_ns, sequence.index, prompt_tokens=job.prompt_tokens))
             return
         del self._decoding[sequence]
         self._seats -= 1
         job.open -= 1
         times = EngineTimes(job.queued_ns, job.scheduled_ns, job.first_token_ns, now_ns)
-        job.put(Delta(text, 1, now_ns, sequence.index, sequence.answer.finish_reason, times))
+        finish = sequence.answer.finish_reason
+        job.put(Delta(text, 1, now_ns, sequence.index, finish, times, job.prompt_tokens))
 
     def _prefill(self, budget: int) -> int:
         """Take prompt tokens into the step, oldest request first; returns how many."""

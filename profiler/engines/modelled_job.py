@@ -24,6 +24,7 @@ class Job:
 
     request: GenerationRequest
     queued_ns: int
+    prompt_tokens: int
     prefill_left: int
     sequences: tuple[Sequence, ...] = ()
     open: int = 0

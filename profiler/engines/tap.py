@@ -20,12 +20,13 @@ class Tap:
         sent_ns = trace.now_ns()
         chunk_ns: list[int] = []
         chunk_tokens: list[int] = []
-        finish, times, done = "abort", None, 0
+        finish, times, done, prompt_tokens = "abort", None, 0, 0
         try:
             async with aclosing(self.engine.generate(request)) as stream:  # type: ignore[type-var]
                 async for delta in stream:
                     chunk_ns.append(delta.emitted_ns)
                     chunk_tokens.append(delta.tokens)
+                    prompt_tokens = delta.prompt_tokens
                     if delta.finish_reason is not None:
                         finish, times, done = delta.finish_reason, delta.times, done + 1
                     yield delta
@@ -34,6 +35,6 @@ class Tap:
             aborted = done < request.sampling.n
             call = EngineCall(
                 sent_ns, first_ns, last_ns, trace.now_ns(), sum(chunk_tokens), finish, aborted, times,
-                tuple(chunk_ns), tuple(chunk_tokens),
+                tuple(chunk_ns), tuple(chunk_tokens), request.sampling.n, prompt_tokens,
             )  # fmt: skip
             trace.engine_calls.append(call)

@@ -76,14 +76,15 @@ class VllmEngine:
         """
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-        prompt = {"prompt_token_ids": self._prompt_tokens(request)}
+        tokens = self._prompt_tokens(request)
+        prompt = {"prompt_token_ids": tokens}
         params = _sampling_params(request.sampling)
         stream = self._llm.generate(prompt, params, request.request_id)
         try:
             async with aclosing(stream):
                 async for output in stream:
                     now_ns = time.monotonic_ns()
-                    for delta in _deltas(output, now_ns):
+                    for delta in _deltas(output, now_ns, len(tokens)):
                         yield delta
         except EngineDeadError as error:
             raise EngineDied(f"vLLM's engine process died: {error}") from error
@@ -165,12 +166,12 @@ def _sampling_params(sampling: Sampling) -> Any:
     )
 
 
-def _deltas(output: Any, now_ns: int) -> list[Delta]:
+def _deltas(output: Any, now_ns: int, prompt_tokens: int) -> list[Delta]:
     deltas = []
     for piece in output.outputs:
         finish = None if piece.finish_reason is None else _FINISH.get(piece.finish_reason, "abort")
         times = None if finish is None else _engine_times(output.metrics)
-        deltas.append(Delta(piece.text, len(piece.token_ids), now_ns, piece.index, finish, times))
+        deltas.append(Delta(piece.text, len(piece.token_ids), now_ns, piece.index, finish, times, prompt_tokens))
     return deltas
 
 

@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from guards.waiting import until
+
 # Sends request `index`, due at `scheduled_ns` (of the clock that the dispatcher was given).
 Send = Callable[[int, int], Coroutine[Any, Any, None]]
-
-# epoll rounds a sleep up to a whole millisecond, so the last stretch is waited for by turning the loop.
-# The price is a core kept awake for this long before each arrival.
-_TURN_NS = 1_500_000
 
 
 async def open_loop(offsets_ns: npt.NDArray[np.int64], send: Send, *, now_ns: Callable[[], int]) -> int:
@@ -37,20 +35,9 @@ async def open_loop(offsets_ns: npt.NDArray[np.int64], send: Send, *, now_ns: Ca
         for index, offset_ns in enumerate(offsets_ns.tolist()):
             due_ns = start_ns + offset_ns
             if due_ns > now_ns():
-                await _until(due_ns, now_ns)
+                await until(due_ns, now_ns)
             group.create_task(send(index, due_ns))
     return start_ns
-
-
-async def _until(due_ns: int, now_ns: Callable[[], int]) -> None:
-    """Sleep through most of the wait, then let the loop turn until the time has come."""
-    if (ahead_ns := due_ns - now_ns() - _TURN_NS) > 0:
-        await asyncio.sleep(ahead_ns / 1e9)
-    while (before_ns := now_ns()) < due_ns:
-        await asyncio.sleep(0)
-        if now_ns() == before_ns:
-            # A clock that stands still while the loop turns is a virtual one: only sleep moves it.
-            await asyncio.sleep((due_ns - before_ns) / 1e9)
 
 
 async def closed_loop(n: int, users: int, send: Send, *, now_ns: Callable[[], int]) -> int:

@@ -52,11 +52,16 @@ class Readings:
     peak_memory_mib: float | None = None
     cpu_s: float | None = None
     energy_j: float | None = None
+    throttled: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TrialInfo:
-    """One trial: one arm, once, over one workload. `replicate` tells a block's two baselines apart."""
+    """One trial: one arm, once, over one workload. `replicate` tells a block's two baselines apart.
+
+    `rate_hz` is the rate of an open loop that was not the scenario's own; `stopped` why the trial was ended
+    before its last request, empty where it was not.
+    """
 
     index: int
     block: int
@@ -67,3 +72,5 @@ class TrialInfo:
     readings: Readings = field(default_factory=Readings)
     aborted_requests: int = 0
     engine_tokens: int = 0
+    rate_hz: float | None = None
+    stopped: str = ""

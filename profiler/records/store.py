@@ -63,8 +63,7 @@ def write_trial(run: Path, info: TrialInfo, records: Iterable[RequestRecord]) ->
     Raises:
         UserError: the disk is full or not writable; the trials stored before stay whole.
     """
-    rows = [asdict(record) for record in records]
-    table = pa.Table.from_pylist(rows, schema=_SCHEMA.with_metadata({_META: json.dumps(asdict(info)).encode()}))
+    table = as_table(info, records)
     path = run / "trials" / f"{info.index:04d}.parquet"
     scratch = path.with_suffix(".partial")
     try:
@@ -74,6 +73,12 @@ def write_trial(run: Path, info: TrialInfo, records: Iterable[RequestRecord]) ->
         scratch.unlink(missing_ok=True)
         raise UserError(f"{path}: cannot be written ({error}): free some space or choose another --out") from error
     return path
+
+
+def as_table(info: TrialInfo, records: Iterable[RequestRecord]) -> pa.Table:
+    """A trial as a table, one row a request, its own facts in the metadata: what is stored and analysed."""
+    rows = [asdict(record) for record in records]
+    return pa.Table.from_pylist(rows, schema=_SCHEMA.with_metadata({_META: json.dumps(asdict(info)).encode()}))
 
 
 def read_run(path: Path) -> StoredRun:
@@ -130,6 +135,8 @@ _CALL = pa.struct(
         ("aborted", pa.bool_()),
         ("times", _TIMES),
         *_CHUNKS,
+        ("candidates", pa.int32()),
+        ("prompt_tokens", pa.int32()),
     ]
 )
 _SPAN = pa.struct(
