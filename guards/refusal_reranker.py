@@ -83,6 +83,7 @@ class RefusalReranker:
         for found in checks:
             record_stages(request.trace, self.name, found.score, critical=False)
             request.trace.judged(self.name, found.verdict)
+        record_stages(request.trace, self.name, harm.score, critical=False)
         request.trace.judged(f"{self.name}.harm", harm.verdict)
         h = harm.verdict.p_unsafe if harm.verdict.p_unsafe is not None else 0.5
         allowed = [i for i, found in enumerate(checks) if found.verdict.action is not Action.BLOCK]
@@ -91,7 +92,7 @@ class RefusalReranker:
     def _record_wait(self, request: GenerationRequest, candidates: list[_Candidate], chosen: int) -> None:
         done_ns = candidates[chosen].last.emitted_ns
         slowest_ns = max(c.last.emitted_ns for c in candidates)
-        first_ns = candidates[chosen].deltas[0].emitted_ns
+        first_ns = min(c.deltas[0].emitted_ns for c in candidates)
         trace = request.trace
         trace.span(self.name, Stage.HOLD_BACK, first_ns, done_ns, critical=True)
         trace.span(self.name, Stage.CANDIDATES, done_ns, slowest_ns, critical=True)

@@ -1,0 +1,39 @@
+"""The engine's time on a clock of steps: what a request's stay would have lasted on a machine of steady speed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from profiler.analysis.columns import Ints
+from profiler.analysis.steps import Steps
+from profiler.analysis.timeline import Floats, Timeline
+
+# What a request's stay in the engine consists of: 3 of load, 3 of wasted load, ms of guards' work beside it.
+FEATURES = 7
+LOAD, WASTED, WORK = slice(0, 3), slice(3, 6), 6
+
+
+@dataclass(frozen=True)
+class EngineClock:
+    """Running totals of what the engine's steps held, at every step's start and end."""
+
+    edges_ns: Ints
+    totals: Floats
+
+    @classmethod
+    def of(cls, steps: Steps) -> "EngineClock":
+        """Sum up the steps."""
+        held = np.hstack([steps.load, steps.wasted, steps.work_ms[:, None]])
+        done = np.cumsum(held, axis=0)
+        before = done - held
+        edges = np.stack([steps.start_ns, steps.end_ns], axis=1).ravel()
+        return cls(edges, np.stack([before, done], axis=1).reshape(-1, FEATURES))
+
+    def stays(self, line: Timeline) -> Floats:
+        """Shape (requests, 7): what the engine did while each request waited for it."""
+        begin, end = (self._at(times) for times in (line.engine_from_ns, line.engine_to_ns))
+        stayed = (line.engine_to_ns > line.engine_from_ns)[:, None]
+        return np.where(stayed, end - begin, 0.0)
+
+    def _at(self, times_ns: Ints) -> Floats:
+        return np.stack([np.interp(times_ns, self.edges_ns, self.totals[:, i]) for i in range(FEATURES)], axis=1)
