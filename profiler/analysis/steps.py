@@ -119,7 +119,7 @@ def _place_in_call(calls: Calls) -> Ints:
     """0 for a call's first chunk, 1 for its second, and so on."""
     begins = np.diff(calls.chunk_call, prepend=-1) != 0
     place = np.arange(len(calls.chunk_call))
-    return place - np.maximum.accumulate(np.where(begins, place, 0))
+    return np.asarray(place - np.maximum.accumulate(np.where(begins, place, 0)))
 
 
 def _wasted_share(calls: Calls, delivered: Ints) -> Floats:

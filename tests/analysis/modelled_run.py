@@ -13,6 +13,7 @@ from profiler.engines.modelled_noise import NoiseParameters
 from profiler.engines.modelled_parameters import ModelParameters
 from profiler.engines.tap import Tap
 from profiler.engines.virtual_time import now_ns, run_virtual
+from profiler.load import quiet_gc
 from profiler.plan import plan_trials
 from profiler.prompts import Prompt
 from profiler.records.record import TrialInfo
@@ -95,4 +96,6 @@ def modelled_run(
             trials.append(StoredTrial(info, as_table(info, found.records)))
         return trials
 
-    return run_virtual(execute)
+    # Once for all trials: each would collect anew.
+    with quiet_gc():
+        return run_virtual(execute)

@@ -1,0 +1,217 @@
+"""The ledger on the modelled engine: known taxes come out, each in its own entry, and the entries add up."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guards.controls import ChunkDelay, Delay, Doubler, Null, WhileServing
+from guards.guard import Guard, Score
+from guards.input_classifier import InputClassifier
+from guards.refusal_reranker import RefusalReranker
+from guards.trace import Stage
+from profiler.analysis.columns import Spans
+from profiler.analysis.ledger import METRICS, ledgers_of, sums_of, wastes_of
+from profiler.analysis.ledger_entries import Ledger
+from profiler.analysis.stages import PRIORITY, WRAPPER, stage_times_ms
+from profiler.analysis.steps import work_ms
+from profiler.analysis.timeline import Timeline
+from profiler.engines.modelled import ModelledEngine
+from profiler.engines.virtual_time import now_ns
+from profiler.scenario import Scenario, load_scenario
+from tests.analysis.modelled_run import MACHINE, NOISE, GuardsOf, ModelledBursts, modelled_run
+
+EXTRA = 0.6
+ENTRIES = ("direct", "induced", "waste", "saved", "residual")
+
+
+class Judge:
+    """Takes 30 ms of virtual time; unsafe is what begins with the given share of the alphabet's x."""
+
+    max_match_chars = 0
+
+    def __init__(self, unsafe: bool = False, takes_s: float = 0.03) -> None:
+        self.unsafe, self.takes_s = unsafe, takes_s
+
+    async def score(self, text: str) -> Score:
+        start_ns = now_ns()
+        await asyncio.sleep(self.takes_s)
+        return Score(float(self.unsafe and len(text) % 2 == 0), start_ns, start_ns, now_ns(), p_refusal=0.0)
+
+
+@pytest.fixture(scope="module")
+def scenario() -> Scenario:
+    return load_scenario(Path(__file__).parents[2] / "scenarios" / "quickstart.yaml")
+
+
+def arms(engine: ModelledEngine) -> Mapping[str, Sequence[Guard]]:
+    return {
+        "delay": [Delay(20.0)],
+        "chunk": [ChunkDelay(5.0)],
+        "burn": [WhileServing(ModelledBursts(engine, EXTRA))],
+        "double": [Doubler()],
+        "null": [Null()],
+        "check": [InputClassifier(Judge())],
+        "block": [InputClassifier(Judge(unsafe=True))],
+        "spec": [InputClassifier(Judge(takes_s=0.5), gating="speculative")],
+        "rerank": [RefusalReranker(Judge(), Judge(), n=2)],
+    }
+
+
+Found = dict[tuple[str, str], Ledger]
+
+
+def found(scenario: Scenario, guards: GuardsOf, noisy: bool = False) -> Found:
+    machine = replace(MACHINE, noise=NOISE) if noisy else MACHINE
+    sums = [s for t in modelled_run(scenario, guards, blocks=3, parameters=machine) if (s := sums_of(t)) is not None]
+    return {(arm, m): ledger for m in METRICS for arm, ledger in ledgers_of(sums, m).items()}
+
+
+@pytest.fixture(scope="module")
+def steady(scenario: Scenario) -> Found:
+    return found(scenario, arms)
+
+
+def estimate(ledger: Ledger, name: str) -> float:
+    return float(getattr(ledger, name).estimate)
+
+
+def test_the_entries_add_up_in_every_arm_with_and_without_noise(scenario: Scenario, steady: Found) -> None:
+    noisy = found(scenario, arms, noisy=True)
+    assert len(steady) == len(noisy) == 18
+    for ledger in [*steady.values(), *noisy.values()]:
+        total = sum(estimate(ledger, name) for name in ENTRIES)
+        assert total == pytest.approx(ledger.measured.estimate, abs=1e-6)
+        assert sum(ledger.stages_ms.values()) == pytest.approx(ledger.direct.estimate, abs=1e-6)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize(("arm", "ms", "stage"), [("delay", 20.0, Stage.QUEUE), ("chunk", 5.0, Stage.HOLD_BACK)])
+def test_a_delay_is_direct_and_nothing_else(steady: Found, metric: str, arm: str, ms: float, stage: Stage) -> None:
+    ledger = steady[arm, metric]
+    assert ledger.direct.estimate == pytest.approx(ms, abs=0.01)
+    assert ledger.stages_ms[stage] == pytest.approx(ms, abs=0.01)
+    for name in ("waste", "saved"):
+        assert estimate(ledger, name) == pytest.approx(0.0, abs=0.01)
+    assert abs(ledger.residual.estimate) < 0.5
+
+
+def test_a_check_before_generation_is_its_prefill(steady: Found) -> None:
+    assert steady["check", "ttft_ms"].stages_ms[Stage.PREFILL] == pytest.approx(30.0, abs=0.01)
+
+
+def test_speculation_costs_what_the_verdict_kept_back_and_no_more(steady: Found) -> None:
+    # TTFT here is 0.1 to 0.5 s, the check takes 0.5 s from the send: only the rest of it was waited for.
+    ledger = steady["spec", "ttft_ms"]
+    assert 0 < ledger.direct.estimate < 450
+    assert steady["spec", "e2el_ms"].direct.estimate == pytest.approx(0.0, abs=0.01)
+
+
+def test_contention_is_found_and_is_all_induced(steady: Found) -> None:
+    ledger = steady["burn", "e2el_ms"]
+    assert ledger.contention is not None
+    # A step that takes t takes t (1 + extra) beside the work: of each ms of work, extra / (1 + extra) is delay.
+    assert ledger.contention.estimate == pytest.approx(EXTRA / (1 + EXTRA), abs=0.01)
+    assert ledger.induced.estimate == pytest.approx(ledger.measured.estimate, abs=1.5)
+    assert ledger.direct.estimate == pytest.approx(0.0, abs=0.01)
+
+
+def test_contention_is_told_from_drift_where_whole_trials_cannot(scenario: Scenario) -> None:
+    def burner(engine: ModelledEngine) -> Mapping[str, Sequence[Guard]]:
+        return {"burn": [WhileServing(ModelledBursts(engine, EXTRA))]}
+
+    ledger = found(scenario, burner, noisy=True)["burn", "e2el_ms"]
+    assert ledger.contention is not None
+    assert ledger.induced.half_width < ledger.measured.half_width
+    assert ledger.contention.contains(EXTRA / (1 + EXTRA))
+
+
+def test_twice_the_tokens_are_waste(steady: Found) -> None:
+    ledger = steady["double", "e2el_ms"]
+    assert ledger.waste.estimate == pytest.approx(ledger.measured.estimate, rel=0.01)
+    assert ledger.measured.estimate > 100
+
+
+def test_a_reranker_waits_wastes_and_scores(steady: Found) -> None:
+    ledger = steady["rerank", "e2el_ms"]
+    assert ledger.stages_ms[Stage.PREFILL] == pytest.approx(30.0, abs=0.01)
+    assert ledger.waste.estimate == pytest.approx(estimate(steady["double", "e2el_ms"], "waste"), rel=0.02)
+    held = steady["rerank", "ttft_ms"].stages_ms[Stage.HOLD_BACK]
+    assert held > 1000
+
+
+def test_blocks_save_the_engine_what_they_do_not_ask_of_it(steady: Found) -> None:
+    ledger = steady["block", "e2el_ms"]
+    assert ledger.saved.estimate < -100
+    assert ledger.measured.estimate < 0
+    assert steady["check", "e2el_ms"].saved.estimate == 0
+
+
+def test_a_guard_that_records_nothing_is_told_by_difference(steady: Found) -> None:
+    ledger = steady["null", "e2el_ms"]
+    assert ledger.by_difference
+    assert ledger.residual.estimate == 0
+    assert not steady["check", "e2el_ms"].by_difference
+
+
+def test_waste_counts_the_tokens_that_nobody_got(scenario: Scenario) -> None:
+    sums = [s for t in modelled_run(scenario, arms, blocks=2) if (s := sums_of(t)) is not None]
+    wastes = wastes_of(sums)
+    delivered = 2 * scenario.requests_per_trial * scenario.output.max_tokens
+    assert (wastes["double"].tokens, wastes["double"].generated_tokens) == (delivered, 2 * delivered)
+    assert wastes["null"].tokens == wastes["null"].saved_tokens == 0
+    assert wastes["block"].saved_tokens > 0
+    assert (wastes["double"].engine_s or 0) > 1
+    assert wastes["double"].energy_j is None
+
+
+@given(
+    spans=st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 90), st.integers(1, 60), st.integers(0, len(PRIORITY) - 1)),
+        max_size=12,
+    )
+)
+@settings(max_examples=50, deadline=None)
+def test_stages_never_overlap_and_fill_the_direct_time(spans: list[tuple[int, int, int, int]]) -> None:
+    sent = np.zeros(3, dtype=np.int64)
+    line = Timeline(np.ones(3, dtype=np.bool_), sent, sent, sent + 40, sent + 60, sent + 100)
+    columns = np.array(spans, dtype=np.int64).reshape(-1, 4)
+    table = Spans(
+        columns[:, 0],
+        columns[:, 1],
+        columns[:, 1] + columns[:, 2],
+        np.ones(len(columns), dtype=np.bool_),
+        np.zeros(len(columns), dtype=np.int64),
+        columns[:, 3],
+        ("g",),
+        tuple(stage.value for stage in PRIORITY),
+    )
+    times = stage_times_ms(line, table)
+    for request in range(3):
+        for position, stage in enumerate(PRIORITY):
+            # The slow way: nanosecond by nanosecond.
+            mine = [
+                moment
+                for moment in [*range(40), *range(60, 100)]
+                if min((s for r, a, n, s in spans if r == request and a <= moment < a + n), default=99) == position
+            ]
+            assert times[stage][request] * 1e6 == pytest.approx(len(mine), abs=1e-6)
+        assert times[WRAPPER][request] >= -1e-9
+
+
+@given(st.lists(st.tuples(st.integers(0, 100), st.integers(1, 30)), max_size=8), st.integers(0, 100))
+@settings(max_examples=50, deadline=None)
+def test_work_of_one_guard_at_the_same_time_counts_once(bursts: list[tuple[int, int]], start: int) -> None:
+    begin = np.array([b for b, _ in bursts], dtype=np.int64)
+    n = len(bursts)
+    zeros = np.zeros(n, dtype=np.int64)
+    lengths = np.array([length for _, length in bursts], dtype=np.int64)
+    table = Spans(zeros, begin, begin + lengths, zeros == 1, zeros, zeros, ("g",), (Stage.WORK.value,))
+    covered = sum(any(b <= t < b + k for b, k in bursts) for t in range(start, start + 20))
+    window = np.array([start]), np.array([start + 20])
+    assert work_ms(table, *window)[0] * 1e6 == pytest.approx(covered, abs=1e-6)
