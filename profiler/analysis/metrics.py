@@ -1,8 +1,8 @@
 """Metrics of a trial from its stored columns. vLLM bench's words and definitions.
 
 Latencies count from the scheduled arrival (response time). TTFT: to the first delivered text; E2EL: to the
-last; TPOT: (E2EL - TTFT) / (output tokens - 1), for answers of two tokens and more that came in more than
-one piece: an answer that is released whole has no time per token.
+last; TPOT: (E2EL - TTFT) / (output tokens - 1), for answers of two tokens and more whose text came over some
+time: an answer that is released whole has no time per token.
 """
 
 from collections import Counter
@@ -13,11 +13,22 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from profiler.analysis.columns import ints
 from profiler.records.record import Outcome
 from profiler.records.store import StoredTrial
 
 Array = npt.NDArray[np.float64]
 LATENCIES = ("ttft_ms", "tpot_ms", "e2el_ms")
+COLUMNS = (
+    "scheduled_ns",
+    "sent_ns",
+    "first_ns",
+    "last_ns",
+    "output_tokens",
+    "outcome",
+    "verdicts.list.element.verdict.status",
+)
+"""The columns that `trial_metrics` reads."""
 
 
 @dataclass(frozen=True)
@@ -33,52 +44,48 @@ class TrialMetrics:
     requests: int
     outcomes: Counter[str]
     guard_errors: int
-    dispatch_lag_ms: Array
     peak_memory_mib: float | None
     cpu_s: float | None
     energy_j: float | None
 
-    @property
-    def output_tokens_per_s(self) -> float:
-        """Tokens delivered to users per second of the trial."""
-        return self.output_tokens / self.duration_s
-
 
 def trial_metrics(trial: StoredTrial) -> TrialMetrics:
     """Derive a trial's metrics. A failed request counts in the outcomes and in no latency."""
-    table, info = trial.table, trial.info
-    column = {n: table[n].to_numpy() for n in ("scheduled_ns", "sent_ns", "first_ns", "last_ns", "output_tokens")}
-    outcomes = Counter(table["outcome"].to_pylist())
-    answered = column["first_ns"] > 0
-    tokens = column["output_tokens"]
-    ttft = (column["first_ns"] - column["scheduled_ns"]) / 1e6
-    e2el = (column["last_ns"] - column["scheduled_ns"]) / 1e6
-    pieces = pc.list_value_length(table["chunk_ns"]).to_numpy()
-    several = answered & (tokens > 1) & (pieces > 1)
-    latency = {
-        "ttft_ms": ttft[answered],
-        "tpot_ms": ((e2el - ttft)[several] / (tokens[several] - 1)),
-        "e2el_ms": e2el[answered],
-    }
+    info, outcomes = trial.info, _counts(trial.table["outcome"])
     return TrialMetrics(
         arm=info.arm,
         block=info.block,
         replicate=info.replicate,
-        latency_ms=latency,
+        latency_ms=_latencies_ms(trial.table),
         duration_s=(info.ended_ns - info.started_ns) / 1e9,
-        output_tokens=int(tokens.sum()),
-        requests=table.num_rows,
+        output_tokens=int(ints(trial.table, "output_tokens").sum()),
+        requests=trial.table.num_rows,
         outcomes=Counter({o.value: outcomes.get(o.value, 0) for o in Outcome}),
         guard_errors=_guard_errors(trial),
-        dispatch_lag_ms=(column["sent_ns"] - column["scheduled_ns"]) / 1e6,
         peak_memory_mib=info.readings.peak_memory_mib,
         cpu_s=info.readings.cpu_s,
         energy_j=info.readings.energy_j,
     )
 
 
+def _latencies_ms(table: pa.Table) -> dict[str, Array]:
+    scheduled, first, last = (ints(table, name) for name in ("scheduled_ns", "first_ns", "last_ns"))
+    tokens = ints(table, "output_tokens")
+    answered = first > 0
+    several = answered & (tokens > 1) & (last > first)
+    return {
+        "ttft_ms": (first - scheduled)[answered] / 1e6,
+        "tpot_ms": (last - first)[several] / 1e6 / (tokens[several] - 1),
+        "e2el_ms": (last - scheduled)[answered] / 1e6,
+    }
+
+
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    return {str(found["values"]): int(found["counts"]) for found in pc.value_counts(column).to_pylist()}
+
+
 def _guard_errors(trial: StoredTrial) -> int:
-    verdicts = pc.list_flatten(trial.table["verdicts"].combine_chunks())
+    verdicts = pc.list_flatten(trial.table["verdicts"])
     if len(verdicts) == 0:
         return 0
     status = pc.struct_field(pc.struct_field(verdicts, "verdict"), "status")

@@ -1,49 +1,33 @@
-"""From a stored run to the tax of each arm: per-arm figures and paired differences by block."""
+"""From a stored run to the tax of each arm: its own figures, the comparison by block, the ledger."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
-
-from profiler.analysis.metrics import LATENCIES, TrialMetrics, trial_metrics
-from profiler.analysis.stats.interval import Interval
-from profiler.analysis.stats.order_stats import quantile
-from profiler.analysis.stats.paired import mean_difference
-from profiler.records.store import StoredRun
+from profiler.analysis.blocks import by_block
+from profiler.analysis.comparison import Tax, estimate, taxes
+from profiler.analysis.ledger import METRICS, TrialSums, ledgers_of, sums_of, wastes_of
+from profiler.analysis.ledger_entries import Ledger, Waste
+from profiler.analysis.metrics import COLUMNS, LATENCIES, Array, TrialMetrics, trial_metrics
+from profiler.analysis.summary import Summary, summarise
+from profiler.errors import UserError
+from profiler.records.store import DamagedTrial, StoredRun, StoredTrial, TrialFile
 from profiler.scenario import BASELINE
 
-P99_MIN_REQUESTS = 459
-_LATENCY_STATISTICS = ("mean", "p50", "p99")
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Mean, median and 99th percentile of a sample of latencies, ms."""
-
-    mean: float
-    p50: float
-    p99: float
-    count: int
-
-    @property
-    def p99_bounded(self) -> bool:
-        """Whether the sample is large enough for a 95 % interval on its p99 (order statistics)."""
-        return self.count >= P99_MIN_REQUESTS
-
-
-@dataclass(frozen=True)
-class Tax:
-    """What an arm costs over the baseline: absolute, in the metric's unit, with a 95 % interval."""
-
-    absolute: float
-    relative: float
-    ci95: tuple[float, float]
+# What `sums_of` reads beside the columns of the metrics.
+_CALL_FIELDS = (
+    "sent_ns", "first_ns", "last_ns", "ended_ns", "output_tokens", "aborted",
+    "chunk_ns", "chunk_tokens", "candidates", "prompt_tokens",
+)  # fmt: skip
+_LEDGER_COLUMNS = ("index", "finish_reason", "spans", *(f"engine_calls.list.element.{name}" for name in _CALL_FIELDS))
+# A trial is in memory while it is reduced; decoding and sorting run beside each other.
+_READERS = 2
 
 
 @dataclass(frozen=True)
 class ArmResult:
-    """One arm's figures. None where the machine measured none."""
+    """One arm's figures. None where the machine measured none. `ledger` is by metric, "ttft_ms" and "e2el_ms"."""
 
     name: str
     requests: int
@@ -55,6 +39,8 @@ class ArmResult:
     outcomes: dict[str, int]
     guard_errors: int
     tax: dict[str, Tax]
+    ledger: dict[str, Ledger]
+    waste: Waste | None
 
 
 @dataclass(frozen=True)
@@ -68,70 +54,92 @@ class RunResult:
     warnings: tuple[str, ...]
 
 
-Statistic = Callable[[TrialMetrics], float | None]
+@dataclass(frozen=True)
+class _Reduced:
+    """What is kept of a trial once it has been read."""
 
-
-def _latency_statistic(metric: str, name: str) -> Statistic:
-    def value(trial: TrialMetrics) -> float | None:
-        sample = trial.latency_ms[metric]
-        if len(sample) == 0:
-            return None
-        return float(sample.mean()) if name == "mean" else quantile(sample, 0.5)
-
-    return value
-
-
-# A p99 of one short trial is its slowest request: no tax is claimed on it.
-STATISTICS: dict[str, Statistic] = {
-    **{f"{m}.{s}": _latency_statistic(m, s) for m in LATENCIES for s in ("mean", "p50")},
-    "output_tokens_per_s.mean": lambda trial: trial.output_tokens_per_s,
-    "peak_memory_mib": lambda trial: trial.peak_memory_mib,
-    "cpu_s": lambda trial: trial.cpu_s,
-}
+    metrics: TrialMetrics
+    sums: TrialSums | None
 
 
 def analyse(run: StoredRun) -> RunResult:
-    """Figures and taxes of every arm that has a finished trial. Taxes use blocks that are complete in both arms."""
-    trials = [trial_metrics(trial) for trial in run.trials]
-    names = list(dict.fromkeys([BASELINE, *(t.arm for t in sorted(trials, key=lambda t: t.arm))]))
-    planned = list(run.manifest.get("arms", names))
-    order = [name for name in planned if any(t.arm == name for t in trials)]
-    arms = {name: _arm(name, trials) for name in order}
-    floor = _taxes([t for t in trials if _is(t, BASELINE, 0)], [t for t in trials if _is(t, BASELINE, 1)])
-    blocks = len({t.block for t in trials})
-    return RunResult(run, blocks, arms, floor, _warnings(run, trials, arms))
+    """Figures, taxes and ledgers of every arm with a finished trial; taxes use the blocks that both arms have.
+
+    Trials are read and reduced one after the other, so that memory does not grow with the run's records.
+
+    Raises:
+        UserError: no trial of the run can be read.
+    """
+    reduced, damaged = _read(run.sources)
+    if not reduced:
+        raise UserError(f"{run.path}: none of its trials can be read: {'; '.join(damaged)}")
+    trials, sums = [one.metrics for one in reduced], [one.sums for one in reduced if one.sums is not None]
+    by_arm = {arm: [t for t in trials if t.arm == arm] for arm in _order(run, trials)}
+    blocks = {arm: by_block(mine) for arm, mine in by_arm.items()}
+    baseline = by_arm.get(BASELINE, [])
+    aa = estimate(*(by_block([t for t in baseline if t.replicate == i]) for i in (0, 1)))
+    guarded = [arm for arm in by_arm if arm != BASELINE]
+    found = taxes({arm: estimate(blocks.get(BASELINE, {}), blocks[arm]) for arm in guarded}, aa)
+    entries = {metric: ledgers_of(sums, metric) for metric in METRICS}
+    waste = wastes_of(sums)
+    arms = {
+        arm: _arm(arm, mine, found.get(arm, {}), _ledger(arm, entries), waste.get(arm)) for arm, mine in by_arm.items()
+    }
+    floor = taxes({BASELINE: aa}, aa)[BASELINE]
+    return RunResult(run, len({t.block for t in trials}), arms, floor, _warnings(run, damaged, trials, arms))
 
 
-def _is(trial: TrialMetrics, arm: str, replicate: int) -> bool:
-    return trial.arm == arm and trial.replicate == replicate
+def _read(sources: Sequence[StoredTrial | TrialFile]) -> tuple[list[_Reduced], list[str]]:
+    """The trials that can be read, in order, and what is wrong with the others."""
+    with ThreadPoolExecutor(_READERS) as readers:
+        found = list(readers.map(_reduce, sources))
+    return [one for one in found if not isinstance(one, str)], [one for one in found if isinstance(one, str)]
 
 
-def _arm(name: str, trials: Sequence[TrialMetrics]) -> ArmResult:
-    mine = [t for t in trials if t.arm == name]
-    baseline = [t for t in trials if t.arm == BASELINE]
-    requests = sum(t.requests for t in mine)
-    outcomes: Counter[str] = sum((t.outcomes for t in mine), Counter())
-    cpu = [t.cpu_s for t in mine if t.cpu_s is not None]
-    memory = [t.peak_memory_mib for t in mine if t.peak_memory_mib is not None]
+def _reduce(source: StoredTrial | TrialFile) -> _Reduced | str:
+    try:
+        trial = source.load((*COLUMNS, *_LEDGER_COLUMNS))
+    except DamagedTrial as damage:
+        return str(damage)
+    return _Reduced(trial_metrics(trial), sums_of(trial))
+
+
+def _order(run: StoredRun, trials: Sequence[TrialMetrics]) -> list[str]:
+    """The arms that have a trial: as planned, then any others."""
+    present = {t.arm for t in trials}
+    planned = [arm for arm in run.manifest.get("arms", [BASELINE]) if arm in present]
+    return [*planned, *sorted(present - set(planned))]
+
+
+def _ledger(arm: str, entries: Mapping[str, Mapping[str, Ledger]]) -> dict[str, Ledger]:
+    return {metric: found[arm] for metric, found in entries.items() if arm in found}
+
+
+def _arm(
+    name: str, trials: Sequence[TrialMetrics], tax: dict[str, Tax], ledger: dict[str, Ledger], waste: Waste | None
+) -> ArmResult:
+    requests = sum(t.requests for t in trials)
+    outcomes: Counter[str] = sum((t.outcomes for t in trials), Counter())
+    cpu = [t.cpu_s for t in trials if t.cpu_s is not None]
+    memory = [t.peak_memory_mib for t in trials if t.peak_memory_mib is not None]
     return ArmResult(
         name=name,
         requests=requests,
-        latency={metric: _summary(metric, mine) for metric in LATENCIES},
-        output_tokens_per_s=sum(t.output_tokens for t in mine) / sum(t.duration_s for t in mine),
+        latency={metric: summarise(_latency_by_block(metric, trials)) for metric in LATENCIES},
+        output_tokens_per_s=sum(t.output_tokens for t in trials) / sum(t.duration_s for t in trials),
         peak_memory_mib=max(memory, default=None),
-        cpu_s_per_request=sum(cpu) / requests if len(cpu) == len(mine) else None,
-        energy_j_per_token=_energy_per_token(mine),
-        outcomes={key: outcomes.get(key, 0) for key in mine[0].outcomes},
-        guard_errors=sum(t.guard_errors for t in mine),
-        tax={} if name == BASELINE else _taxes(baseline, mine),
+        cpu_s_per_request=sum(cpu) / requests if len(cpu) == len(trials) and requests else None,
+        energy_j_per_token=_energy_per_token(trials),
+        outcomes={key: outcomes.get(key, 0) for key in trials[0].outcomes},
+        guard_errors=sum(t.guard_errors for t in trials),
+        tax=tax,
+        ledger=ledger,
+        waste=waste,
     )
 
 
-def _summary(metric: str, trials: Sequence[TrialMetrics]) -> Summary | None:
-    pooled = np.concatenate([t.latency_ms[metric] for t in trials])
-    if len(pooled) == 0:
-        return None
-    return Summary(float(pooled.mean()), quantile(pooled, 0.5), quantile(pooled, 0.99), len(pooled))
+def _latency_by_block(metric: str, trials: Sequence[TrialMetrics]) -> list[Array]:
+    return [figures.latency_ms[metric] for figures in by_block(trials).values()]
 
 
 def _energy_per_token(trials: Sequence[TrialMetrics]) -> float | None:
@@ -140,45 +148,14 @@ def _energy_per_token(trials: Sequence[TrialMetrics]) -> float | None:
     return sum(energy) / tokens if len(energy) == len(trials) and tokens else None
 
 
-def _taxes(baseline: Sequence[TrialMetrics], arm: Sequence[TrialMetrics]) -> dict[str, Tax]:
-    found = {name: _tax(baseline, arm, statistic) for name, statistic in STATISTICS.items()}
-    return {name: tax for name, tax in found.items() if tax is not None}
-
-
-def _tax(baseline: Sequence[TrialMetrics], arm: Sequence[TrialMetrics], statistic: Statistic) -> Tax | None:
-    base, mine = _by_block(baseline, statistic), _by_block(arm, statistic)
-    shared = sorted(base.keys() & mine.keys())
-    if len(shared) < 2:
-        return None
-    reference = np.array([base[b] for b in shared])
-    interval: Interval = mean_difference(reference, np.array([mine[b] for b in shared]))
-    centre = float(reference.mean())
-    relative = interval.estimate / centre if centre else float("nan")
-    return Tax(interval.estimate, relative, (interval.low, interval.high))
-
-
-def _by_block(trials: Sequence[TrialMetrics], statistic: Statistic) -> dict[int, float]:
-    values: dict[int, list[float]] = {}
-    for trial in trials:
-        value = statistic(trial)
-        if value is not None:
-            values.setdefault(trial.block, []).append(value)
-    return {block: float(np.mean(found)) for block, found in values.items()}
-
-
-def _warnings(run: StoredRun, trials: Sequence[TrialMetrics], arms: dict[str, ArmResult]) -> tuple[str, ...]:
-    found = [f"damaged and left out: {name}" for name in run.damaged]
+def _warnings(
+    run: StoredRun, damaged: Sequence[str], trials: Sequence[TrialMetrics], arms: Mapping[str, ArmResult]
+) -> tuple[str, ...]:
+    found = [f"damaged and left out: {name}" for name in (*run.damaged, *damaged)]
     planned = run.manifest.get("planned_trials", len(trials))
-    if len(trials) + len(run.damaged) < planned:
+    if len(trials) + len(run.damaged) + len(damaged) < planned:
         found.append(f"{len(trials)} of {planned} trials finished: the rest is not in these figures")
-    lags = np.concatenate([t.dispatch_lag_ms for t in trials]) if trials else np.zeros(0)
-    if len(lags) and (lag := quantile(lags, 0.99)) > 1.0:
-        found.append(
-            f"dispatch lag p99 is {lag:.1f} ms (limit 1 ms): latencies from the scheduled arrival are not valid"
-        )
     for arm in arms.values():
-        if failed := arm.outcomes.get("error", 0):
-            found.append(f"{arm.name}: {failed} of {arm.requests} requests failed")
         if arm.guard_errors:
             found.append(f"{arm.name}: {arm.guard_errors} guard checks gave no verdict (on_error applied)")
     if len({t.block for t in trials}) < 2:

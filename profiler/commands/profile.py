@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
     run = read_run(finished.run)
     if finished.stopped:
         console.print(f"[yellow]stopped early:[/] {escape(finished.stopped)}")
-    if run.trials:
+    if run.sources:
         print_result(analyse(run), console)
     else:
         console.print(f"no trial was finished; nothing to report in {escape(str(finished.run))}", soft_wrap=True)

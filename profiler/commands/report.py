@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     run = read_run(options.path)
-    if not run.trials:
+    if not run.sources:
         raise UserError(f"{options.path}: no finished trial in this run: run `alignment-tax profile` again")
     result = analyse(run)
     if options.format == "json":

@@ -6,8 +6,9 @@ results/<run id>/trials/0007.parquet   one row a request; the trial's own facts 
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ SCHEMA_VERSION = 1
 _META = b"alignment_tax.trial"
 
 
+class DamagedTrial(Exception):
+    """A trial's file that opened well and could not be read to the end; the message names it, and why."""
+
+
 @dataclass(frozen=True)
 class StoredTrial:
     """A trial as read back: its facts, and its requests as columns."""
@@ -28,15 +33,49 @@ class StoredTrial:
     info: TrialInfo
     table: pa.Table
 
+    def load(self, columns: Sequence[str] | None = None) -> "StoredTrial":
+        """Itself: it is in memory."""
+        return self
+
+
+@dataclass(frozen=True)
+class TrialFile:
+    """A trial on disk, whose facts have been read and whose requests have not."""
+
+    info: TrialInfo
+    path: Path
+
+    def load(self, columns: Sequence[str] | None = None) -> StoredTrial:
+        """Read the requests: every column, or those named ("spans", "engine_calls.list.element.sent_ns").
+
+        Raises:
+            DamagedTrial: a column cannot be read.
+        """
+        try:
+            with pq.ParquetFile(self.path) as file:
+                table = file.read(columns=None if columns is None else list(columns))
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+            raise DamagedTrial(_damage(self.path, error)) from error
+        return StoredTrial(self.info, table)
+
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run as read back. `damaged` names the trial files that could not be read, and why."""
+    """A run as read back. `sources` are read when asked; `damaged` names the files that cannot be, and why."""
 
     path: Path
     manifest: dict[str, Any]
-    trials: tuple[StoredTrial, ...]
+    sources: tuple[StoredTrial | TrialFile, ...]
     damaged: tuple[str, ...]
+
+    @cached_property
+    def trials(self) -> tuple[StoredTrial, ...]:
+        """Every trial in memory, whole; large runs are better read one source at a time.
+
+        Raises:
+            DamagedTrial: a column cannot be read.
+        """
+        return tuple(source.load() for source in self.sources)
 
 
 def create_run(results: Path, run_id: str, manifest: dict[str, Any]) -> Path:
@@ -82,7 +121,7 @@ def as_table(info: TrialInfo, records: Iterable[RequestRecord]) -> pa.Table:
 
 
 def read_run(path: Path) -> StoredRun:
-    """Read a run with every trial that is whole.
+    """Read a run with every trial that is whole: the facts now, the requests when they are asked for.
 
     Raises:
         UserError: no run there, or one of a newer schema.
@@ -95,20 +134,23 @@ def read_run(path: Path) -> StoredRun:
         raise UserError(f"{path / 'run.json'}: damaged: {error}") from error
     if manifest.get("schema") != SCHEMA_VERSION:
         raise UserError(f"{path}: schema {manifest.get('schema')}, this version reads {SCHEMA_VERSION}: update")
-    trials, damaged = [], []
+    sources, damaged = [], []
     for file in sorted((path / "trials").glob("*.parquet")):
         try:
-            trials.append(_read_trial(file))
+            sources.append(_open_trial(file))
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-            damaged.append(f"{file.name}: {' '.join(str(error).split())[:160]}")
-    return StoredRun(path.resolve(), manifest, tuple(trials), tuple(damaged))
+            damaged.append(_damage(file, error))
+    return StoredRun(path.resolve(), manifest, tuple(sources), tuple(damaged))
 
 
-def _read_trial(file: Path) -> StoredTrial:
-    table = pq.read_table(file)
-    facts = json.loads((table.schema.metadata or {})[_META])
+def _open_trial(file: Path) -> TrialFile:
+    facts = json.loads((pq.read_metadata(file).metadata or {})[_META])
     readings = Readings(**facts.pop("readings"))
-    return StoredTrial(TrialInfo(**facts, readings=readings), table)
+    return TrialFile(TrialInfo(**facts, readings=readings), file)
+
+
+def _damage(file: Path, error: Exception) -> str:
+    return f"{file.name}: {' '.join(str(error).split())[:160]}"
 
 
 def _point_latest(results: Path, run_id: str) -> None:

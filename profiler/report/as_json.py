@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from profiler.analysis.tax import ArmResult, RunResult, Summary, Tax
+from profiler.analysis.comparison import Tax
+from profiler.analysis.summary import Summary
+from profiler.analysis.tax import ArmResult, RunResult
 from profiler.scenario import BASELINE
 
 

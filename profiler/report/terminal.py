@@ -6,7 +6,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from profiler.analysis.tax import P99_MIN_REQUESTS, ArmResult, RunResult, Summary, Tax
+from profiler.analysis.comparison import Tax
+from profiler.analysis.stats import P99_MIN_REQUESTS
+from profiler.analysis.summary import Summary
+from profiler.analysis.tax import ArmResult, RunResult
 from profiler.scenario import BASELINE
 
 _TAXED = {
@@ -102,7 +105,7 @@ def _tax_cells(tax: Tax) -> tuple[str, str, str]:
     absolute = f"{tax.absolute:+.1f}"
     if low > 0 or high < 0:
         absolute = f"[bold]{absolute}[/]"
-    return absolute, f"{100 * tax.relative:+.1f}", f"{low:+.1f} to {high:+.1f}"
+    return absolute, "-" if tax.relative is None else f"{100 * tax.relative:+.1f}", f"{low:+.1f} to {high:+.1f}"
 
 
 def _notes(result: RunResult) -> list[str]:

@@ -1,6 +1,7 @@
 """The tax on a quantile: cluster bootstrap over paired blocks."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +9,14 @@ import numpy.typing as npt
 from profiler.analysis.stats.interval import Interval
 from profiler.analysis.stats.pooled import Floats, pooled_quantiles
 from profiler.analysis.stats.t_estimate import NotEnoughBlocks, TEstimate
+
+
+@dataclass(frozen=True, slots=True)
+class QuantilePair:
+    """Arm against baseline: difference of the quantiles in their unit, and ln of their ratio."""
+
+    absolute: TEstimate
+    log_ratio: TEstimate | None
 
 
 def quantile_difference(
@@ -73,6 +82,26 @@ def quantile_estimate(
         ValueError: numbers of blocks differ, q or resamples out of range, a value is not finite, or
             `relative` with a quantile that is not positive.
     """
+    pair = quantile_estimates(baseline, arm, q, resamples=resamples, seed=seed)
+    if not relative:
+        return pair.absolute
+    if pair.log_ratio is None:
+        raise ValueError("a relative difference needs positive quantiles")
+    return pair.log_ratio
+
+
+def quantile_estimates(
+    baseline: Sequence[npt.ArrayLike],
+    arm: Sequence[npt.ArrayLike],
+    q: float,
+    *,
+    resamples: int = 2000,
+    seed: int,
+) -> QuantilePair:
+    """Both scales of `quantile_estimate` from one set of draws; `log_ratio` is None where it is not defined.
+
+    Shapes, units, source and errors as for `quantile_estimate`.
+    """
     if not 0 < q < 1 or resamples < 2:
         raise ValueError(f"need 0 < q < 1 and two or more resamples, not {q} and {resamples}")
     before, after = _sorted_pairs(baseline, arm)
@@ -80,14 +109,16 @@ def quantile_estimate(
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
     weights = np.vstack([np.ones((1, n), dtype=np.int64), drawn])
     base_quantiles, arm_quantiles = (pooled_quantiles(blocks, weights, q) for blocks in (before, after))
-    if relative:
-        if min(base_quantiles.min(), arm_quantiles.min()) <= 0:
-            raise ValueError("a relative difference needs positive quantiles")
-        differences = np.log(arm_quantiles) - np.log(base_quantiles)
-    else:
-        differences = arm_quantiles - base_quantiles
-    spread = differences[1:].std(ddof=1) * np.sqrt(n / (n - 1))
-    return TEstimate(float(differences[0]), float(spread), n - 1)
+    absolute = _of_resamples(arm_quantiles - base_quantiles, n)
+    if min(base_quantiles.min(), arm_quantiles.min()) <= 0:
+        return QuantilePair(absolute, None)
+    return QuantilePair(absolute, _of_resamples(np.log(arm_quantiles) - np.log(base_quantiles), n))
+
+
+def _of_resamples(differences: Floats, blocks: int) -> TEstimate:
+    """The first is the estimate, the others are its resamples."""
+    spread = differences[1:].std(ddof=1) * np.sqrt(blocks / (blocks - 1))
+    return TEstimate(float(differences[0]), float(spread), blocks - 1)
 
 
 def _sorted_pairs(baseline: Sequence[npt.ArrayLike], arm: Sequence[npt.ArrayLike]) -> tuple[list[Floats], list[Floats]]:
