@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from profiler.analysis.columns import Ints
+from profiler.analysis.step_model import LOADS
 from profiler.analysis.steps import Steps
 from profiler.analysis.timeline import Floats, Timeline
 
-# What a request's stay in the engine consists of: 3 of load, 3 of wasted load, ms of guards' work beside it.
-FEATURES = 7
-LOAD, WASTED, WORK = slice(0, 3), slice(3, 6), 6
+# What a request's stay in the engine consists of: 4 of load, 4 of wasted load, ms of guards' work beside it.
+FEATURES = 2 * LOADS + 1
+LOAD, WASTED, WORK = slice(0, LOADS), slice(LOADS, 2 * LOADS), 2 * LOADS
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class EngineClock:
         return cls(edges, np.stack([before, done], axis=1).reshape(-1, FEATURES))
 
     def stays(self, line: Timeline) -> Floats:
-        """Shape (requests, 7): what the engine did while each request waited for it."""
+        """Shape (requests, 9): what the engine did while each request waited for it."""
         begin, end = (self._at(times) for times in (line.engine_from_ns, line.engine_to_ns))
         stayed = (line.engine_to_ns > line.engine_from_ns)[:, None]
         return np.where(stayed, end - begin, 0.0)

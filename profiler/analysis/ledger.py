@@ -20,7 +20,7 @@ from profiler.analysis.savings import EngineUse, saved_tokens, use_of
 from profiler.analysis.stages import stage_times_ms
 from profiler.analysis.stats.interval import Interval
 from profiler.analysis.stats.t_estimate import TEstimate
-from profiler.analysis.step_model import StepFit, StepModel, TrialSteps
+from profiler.analysis.step_model import LOADS, StepFit, StepModel, TrialSteps
 from profiler.analysis.steps import steps_of
 from profiler.analysis.timeline import Floats, timeline
 from profiler.records.store import StoredTrial
@@ -207,7 +207,7 @@ def _differences(arm: str, metric: str, sums: Sequence[TrialSums]) -> _Blocks:
         difference("latency_ms"),
         difference("direct_ms"),
         difference("stays"),
-        np.array(saved).reshape(len(shared), 3),
+        np.array(saved).reshape(len(shared), LOADS),
         np.array([each(mine, b, "stays")[WORK] for b in shared]),
     )
 

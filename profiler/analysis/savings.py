@@ -7,6 +7,7 @@ import numpy as np
 
 from profiler.analysis.columns import Bools, Calls, Ints, ints
 from profiler.analysis.engine_clock import LOAD
+from profiler.analysis.step_model import LOADS
 from profiler.analysis.timeline import Floats
 from profiler.records.record import Outcome
 from profiler.records.store import StoredTrial
@@ -32,8 +33,8 @@ class EngineUse:
         return int(self.made.sum())
 
     def saved(self, metric: str, baseline: Sequence["EngineUse"]) -> Floats:
-        """Load that blocks spared, shape (3,), a request on average: not above 0 where they spared anything."""
-        total = np.zeros(3)
+        """Load that blocks spared, shape (4,), a request on average: not above 0 where they spared anything."""
+        total = np.zeros(LOADS)
         for base in baseline:
             mine, theirs = self._spared(base)
             total += (self.stays[metric][mine] - base.stays[metric][theirs]).sum(axis=0)

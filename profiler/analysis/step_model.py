@@ -1,6 +1,7 @@
 """What an engine step costs: by its load, and by the work that guards do beside it.
 
 duration = speed of the block * (base * turns + per_token * tokens + per_prompt_token * prompt tokens
+                                 + per_copy * copies of prompt tokens
                                  + contention of the arm * ms of guard work)
 
 fitted by generalised least squares: errors grow with the step (a machine that is 10 % slow is so for short
@@ -20,7 +21,7 @@ from profiler.analysis.columns import Ints
 from profiler.analysis.steps import Steps
 from profiler.analysis.timeline import Floats
 
-LOADS = 3
+LOADS = 4
 _MAX_CORRELATION = 0.95
 
 
@@ -35,7 +36,10 @@ class TrialSteps:
 
 @dataclass(frozen=True)
 class StepModel:
-    """`load_ms`, shape (3,): ms a turn, a token, a prompt token. `contention`: ms of delay per ms of work."""
+    """`load_ms`, shape (4,): ms a turn, a token, a prompt token, a copy of one.
+
+    `contention`: ms of delay per ms of work, by arm.
+    """
 
     load_ms: Floats
     contention: Mapping[str, float]

@@ -23,8 +23,9 @@ class Steps:
     """Steps of one trial in order, shape (steps,).
 
     `turns` is how many tokens a sequence got (more than one where the reader was late), `tokens` those that all
-    sequences decoded, `prompt_tokens` those of the requests whose first token it brought, `wasted_*` the part
-    of each that no user got. `work_ms` is how long guards worked during the step.
+    sequences decoded, `prompt_tokens` those of the requests whose first token it brought, `prompt_copies`
+    those tokens again for every candidate but the first (engines may share a prompt or read it once for each),
+    `wasted_*` the part of each that no user got. `work_ms` is how long guards worked during the step.
     """
 
     start_ns: Ints
@@ -32,9 +33,11 @@ class Steps:
     turns: Floats
     tokens: Floats
     prompt_tokens: Floats
+    prompt_copies: Floats
     wasted_turns: Floats
     wasted_tokens: Floats
     wasted_prompt_tokens: Floats
+    wasted_prompt_copies: Floats
     work_ms: Floats
 
     @property
@@ -44,13 +47,15 @@ class Steps:
 
     @property
     def load(self) -> Floats:
-        """What a step consists of, shape (steps, 3): turns, tokens, prompt tokens."""
-        return np.stack([self.turns, self.tokens, self.prompt_tokens], axis=1)
+        """What a step consists of, shape (steps, 4): turns, tokens, prompt tokens, their copies."""
+        return np.stack([self.turns, self.tokens, self.prompt_tokens, self.prompt_copies], axis=1)
 
     @property
     def wasted(self) -> Floats:
         """The same of what no user got."""
-        return np.stack([self.wasted_turns, self.wasted_tokens, self.wasted_prompt_tokens], axis=1)
+        return np.stack(
+            [self.wasted_turns, self.wasted_tokens, self.wasted_prompt_tokens, self.wasted_prompt_copies], axis=1
+        )
 
 
 def steps_of(calls: Calls, spans: Spans, delivered: Ints) -> Steps | None:
@@ -70,7 +75,9 @@ def steps_of(calls: Calls, spans: Spans, delivered: Ints) -> Steps | None:
     # A request's first tokens come out of its prefill: they cost no decoding.
     decoded = np.where(place < calls.candidates[call], 0, tokens)
     prompts = np.where(place == 0, calls.prompt_tokens[call], 0)
+    more = calls.candidates[call] - 1
     wasted = _wasted_share(calls, delivered)[call]
+    needless = np.minimum(wasted * calls.candidates[call] / np.maximum(more, 1), 1.0)
     start_ns = _starts(end_ns, calls)
     return Steps(
         start_ns,
@@ -78,9 +85,11 @@ def steps_of(calls: Calls, spans: Spans, delivered: Ints) -> Steps | None:
         turns,
         _sum(bunch, decoded, count),
         _sum(bunch, prompts, count),
+        _sum(bunch, prompts * more, count),
         np.where(_sum(bunch, wasted < 1, count) == 0, turns, 0.0),
         _sum(bunch, decoded * wasted, count),
         _sum(bunch, np.where(wasted >= 1, prompts, 0), count),
+        _sum(bunch, prompts * more * needless, count),
         work_ms(spans, start_ns, end_ns),
     )
 
