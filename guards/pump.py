@@ -1,6 +1,7 @@
 """Read a stream ahead, so that it keeps flowing while a guard thinks."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from types import TracebackType
@@ -19,7 +20,10 @@ class Pump:
     def __init__(self, source: AsyncIterator[Delta]) -> None:
         """Take over `source`; nothing runs before the context is entered."""
         self._source = source
-        self._queue: asyncio.Queue[Delta | None] = asyncio.Queue()
+        # A deque and a future: asyncio.Queue's general bookkeeping would cost every delta more than all else here.
+        self._deltas: deque[Delta] = deque()
+        self._ended = False
+        self._reader: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -39,12 +43,19 @@ class Pump:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
+        deltas = self._deltas
         try:
             async with aclosing(self._source) as source:  # type: ignore[type-var]
                 async for delta in source:
-                    self._queue.put_nowait(delta)
+                    deltas.append(delta)
+                    self._wake()
         finally:
-            self._queue.put_nowait(None)
+            self._ended = True
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
 
     def __aiter__(self) -> "Pump":
         """The deltas in order."""
@@ -52,9 +63,11 @@ class Pump:
 
     async def __anext__(self) -> Delta:
         """The next delta, waiting for it if need be."""
-        delta = await self._queue.get()
-        if delta is not None:
-            return delta
-        if self._task is not None:
-            await self._task
-        raise StopAsyncIteration
+        while not self._deltas:
+            if self._ended:
+                if self._task is not None:
+                    await self._task
+                raise StopAsyncIteration
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
+        return self._deltas.popleft()
