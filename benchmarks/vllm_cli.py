@@ -14,8 +14,8 @@ def main() -> None:
     try:
         metadata.version("vllm")
     except metadata.PackageNotFoundError:
-        metadata.version = _also_vllm(metadata.version)
-        metadata.metadata = _also_vllm(metadata.metadata)
+        metadata.version = _also_vllm(metadata.version)  # type: ignore[assignment]
+        metadata.metadata = _also_vllm(metadata.metadata)  # type: ignore[assignment]
     from vllm.entrypoints.cli.main import main as vllm_main
 
     vllm_main()
