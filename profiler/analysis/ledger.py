@@ -83,11 +83,11 @@ def ledgers(trials: Sequence[StoredTrial], metric: str) -> dict[str, Ledger]:
     return ledgers_of([s for t in trials if (s := sums_of(t)) is not None], metric)
 
 
-def ledgers_of(sums: Sequence[TrialSums], metric: str) -> dict[str, Ledger]:
-    """The same from trials that have been reduced already."""
+def ledgers_of(sums: Sequence[TrialSums], metric: str, fit: StepFit | None = None) -> dict[str, Ledger]:
+    """The same from trials that have been reduced already. `fit` is that of `fit_of`, if it has been made."""
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {', '.join(METRICS)}, not {metric}")
-    fit = fit_of(sums)
+    fit = fit or fit_of(sums)
     arms = [arm for arm in dict.fromkeys(s.arm for s in sums) if arm != BASELINE]
     found = {arm: _ledger(arm, metric, sums, fit) for arm in arms}
     return {arm: ledger for arm, ledger in found.items() if ledger is not None}
@@ -104,9 +104,9 @@ def wastes(trials: Sequence[StoredTrial]) -> dict[str, Waste]:
     return wastes_of([s for t in trials if (s := sums_of(t)) is not None])
 
 
-def wastes_of(sums: Sequence[TrialSums]) -> dict[str, Waste]:
-    """The same from trials that have been reduced already."""
-    fit = fit_of(sums)
+def wastes_of(sums: Sequence[TrialSums], fit: StepFit | None = None) -> dict[str, Waste]:
+    """The same from trials that have been reduced already. `fit` is that of `fit_of`, if it has been made."""
+    fit = fit or fit_of(sums)
     model = None if fit is None else fit.without(None)
     arms = [arm for arm in dict.fromkeys(s.arm for s in sums) if arm != BASELINE]
     return {arm: _waste([s for s in sums if s.arm == arm], sums, model) for arm in arms}

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from profiler.analysis.blocks import by_block
+from profiler.analysis.blocks import BlockFigures, by_block
 from profiler.analysis.comparison import Tax, estimate, taxes
-from profiler.analysis.ledger import METRICS, TrialSums, ledgers_of, sums_of, wastes_of
+from profiler.analysis.ledger import METRICS, TrialSums, fit_of, ledgers_of, sums_of, wastes_of
 from profiler.analysis.ledger_entries import Ledger, Waste
-from profiler.analysis.metrics import COLUMNS, LATENCIES, Array, TrialMetrics, trial_metrics
+from profiler.analysis.metrics import COLUMNS, LATENCIES, TrialMetrics, trial_metrics
 from profiler.analysis.summary import Summary, summarise
 from profiler.errors import UserError
 from profiler.records.store import DamagedTrial, StoredRun, StoredTrial, TrialFile
@@ -80,10 +80,12 @@ def analyse(run: StoredRun) -> RunResult:
     aa = estimate(*(by_block([t for t in baseline if t.replicate == i]) for i in (0, 1)))
     guarded = [arm for arm in by_arm if arm != BASELINE]
     found = taxes({arm: estimate(blocks.get(BASELINE, {}), blocks[arm]) for arm in guarded}, aa)
-    entries = {metric: ledgers_of(sums, metric) for metric in METRICS}
-    waste = wastes_of(sums)
+    fit = fit_of(sums)
+    entries = {metric: ledgers_of(sums, metric, fit) for metric in METRICS}
+    waste = wastes_of(sums, fit)
     arms = {
-        arm: _arm(arm, mine, found.get(arm, {}), _ledger(arm, entries), waste.get(arm)) for arm, mine in by_arm.items()
+        arm: _arm(arm, mine, blocks[arm], found.get(arm, {}), _ledger(arm, entries), waste.get(arm))
+        for arm, mine in by_arm.items()
     }
     floor = taxes({BASELINE: aa}, aa)[BASELINE]
     return RunResult(run, len({t.block for t in trials}), arms, floor, _warnings(run, damaged, trials, arms))
@@ -116,7 +118,12 @@ def _ledger(arm: str, entries: Mapping[str, Mapping[str, Ledger]]) -> dict[str, 
 
 
 def _arm(
-    name: str, trials: Sequence[TrialMetrics], tax: dict[str, Tax], ledger: dict[str, Ledger], waste: Waste | None
+    name: str,
+    trials: Sequence[TrialMetrics],
+    blocks: Mapping[int, BlockFigures],
+    tax: dict[str, Tax],
+    ledger: dict[str, Ledger],
+    waste: Waste | None,
 ) -> ArmResult:
     requests = sum(t.requests for t in trials)
     outcomes: Counter[str] = sum((t.outcomes for t in trials), Counter())
@@ -125,7 +132,7 @@ def _arm(
     return ArmResult(
         name=name,
         requests=requests,
-        latency={metric: summarise(_latency_by_block(metric, trials)) for metric in LATENCIES},
+        latency={metric: summarise([block.latency_ms[metric] for block in blocks.values()]) for metric in LATENCIES},
         output_tokens_per_s=sum(t.output_tokens for t in trials) / sum(t.duration_s for t in trials),
         peak_memory_mib=max(memory, default=None),
         cpu_s_per_request=sum(cpu) / requests if len(cpu) == len(trials) and requests else None,
@@ -136,10 +143,6 @@ def _arm(
         ledger=ledger,
         waste=waste,
     )
-
-
-def _latency_by_block(metric: str, trials: Sequence[TrialMetrics]) -> list[Array]:
-    return [figures.latency_ms[metric] for figures in by_block(trials).values()]
 
 
 def _energy_per_token(trials: Sequence[TrialMetrics]) -> float | None:

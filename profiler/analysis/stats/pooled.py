@@ -24,7 +24,8 @@ def pooled_quantiles(blocks: Sequence[Floats], weights: Counts, q: float) -> Flo
     Returns:
         Shape (R,), in the requests' unit.
     """
-    pool = np.sort(np.concatenate(blocks))
+    # Timsort merges the blocks, which are in order already.
+    pool = np.sort(np.concatenate(blocks), kind="stable")
     total = weights @ np.array([len(block) for block in blocks], dtype=np.int64)
     position = q * (total - 1)
     below = np.floor(position).astype(np.int64)
