@@ -1,11 +1,17 @@
 """The result as JSON: schema 1, a stable interface. What was not measured is null, with the reason."""
 
+import math
+from dataclasses import asdict
 from typing import Any
 
 from profiler.analysis.comparison import Tax
+from profiler.analysis.ledger_entries import Ledger
+from profiler.analysis.stats import Interval
 from profiler.analysis.summary import Summary
 from profiler.analysis.tax import ArmResult, RunResult
 from profiler.scenario import BASELINE
+
+_ENTRIES = ("direct", "induced", "waste", "saved", "residual", "measured")
 
 
 def to_json(result: RunResult) -> dict[str, Any]:
@@ -35,6 +41,8 @@ def _arm(arm: ArmResult, manifest: dict[str, Any]) -> dict[str, Any]:
         "outcomes": arm.outcomes,
         "guard_errors": arm.guard_errors,
         "tax": {name: _tax(tax) for name, tax in arm.tax.items()},
+        "ledger": {metric: _ledger(ledger) for metric, ledger in arm.ledger.items()},
+        "waste": None if arm.waste is None else asdict(arm.waste),
         "not_measured": {name: _why(name, manifest) for name, value in metrics.items() if value is None},
     }
 
@@ -51,11 +59,51 @@ def _summary(summary: Summary) -> dict[str, Any]:
     return {
         "mean": summary.mean,
         "p50": summary.p50,
+        "p90": summary.p90,
         "p99": summary.p99,
         "p99_bounded": summary.p99_bounded,
         "count": summary.count,
+        "ci95": {
+            "mean": None if summary.mean_ci95 is None else _ends(summary.mean_ci95),
+            "p50": _ends(summary.p50_ci95),
+            "p90": _ends(summary.p90_ci95),
+            "p99": _ends(summary.p99_ci95),
+        },
     }
 
 
 def _tax(tax: Tax) -> dict[str, Any]:
-    return {"absolute": tax.absolute, "relative": tax.relative, "ci95": list(tax.ci95)}
+    return {
+        "absolute": tax.absolute,
+        "relative": tax.relative,
+        "ci95": [_finite(end) for end in tax.ci95],
+        "relative_ci95": None if tax.relative_ci95 is None else [_finite(end) for end in tax.relative_ci95],
+        "p_value": tax.p_value,
+        "p_holm": tax.p_holm,
+        "verdict": tax.verdict,
+        "mde": tax.mde,
+        "mde_relative": tax.mde_relative,
+    }
+
+
+def _ledger(ledger: Ledger) -> dict[str, Any]:
+    return {
+        **{entry: _estimate(getattr(ledger, entry)) for entry in _ENTRIES},
+        "baseline_ms": ledger.baseline_ms,
+        "stages_ms": ledger.stages_ms,
+        "contention": None if ledger.contention is None else _estimate(ledger.contention),
+        "by_difference": ledger.by_difference,
+    }
+
+
+def _estimate(interval: Interval) -> dict[str, Any]:
+    return {"estimate": _finite(interval.estimate), "ci95": _ends(interval)}
+
+
+def _ends(interval: Interval) -> list[float | None]:
+    return [_finite(interval.low), _finite(interval.high)]
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity: null is an end that the data do not bound."""
+    return value if math.isfinite(value) else None

@@ -1,115 +1,77 @@
 """The result as tables in a terminal; 80 columns are enough."""
 
+import math
 from collections.abc import Iterable
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from profiler.analysis.comparison import Tax
 from profiler.analysis.stats import P99_MIN_REQUESTS
 from profiler.analysis.summary import Summary
 from profiler.analysis.tax import ArmResult, RunResult
+from profiler.report.ledger_table import print_ledger
+from profiler.report.numbers import number
+from profiler.report.tax_table import detectable, tax_table
+from profiler.report.text import plain
 from profiler.scenario import BASELINE
 
-_TAXED = {
-    "output_tokens_per_s.mean": "output tok/s",
-    "ttft_ms.mean": "TTFT mean, ms",
-    "ttft_ms.p50": "TTFT p50, ms",
-    "tpot_ms.mean": "TPOT mean, ms",
-    "tpot_ms.p50": "TPOT p50, ms",
-    "e2el_ms.mean": "E2EL mean, ms",
-    "e2el_ms.p50": "E2EL p50, ms",
-    "peak_memory_mib": "peak memory, MiB",
-    "cpu_s": "CPU s per trial",
-}
+_LATENCIES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2el_ms": "E2EL"}
 
 
 def print_result(result: RunResult, console: Console) -> None:
-    """Print figures, taxes, notes and, last, where the run lies."""
+    """Print figures, taxes, ledger, notes and, last, where the run lies."""
     facts = result.run.manifest["facts"]
     console.print(
-        f"[bold]Latency tax[/] of {escape(str(facts['model']))} on {escape(str(facts['device_name']))}, "
-        f"vLLM {escape(str(facts['vllm_version']))}, blocks: {result.blocks}"
+        f"[bold]Latency tax[/] of {plain(facts['model'])} on {plain(facts['device_name'])}, "
+        f"vLLM {plain(facts['vllm_version'])}, blocks: {result.blocks}"
     )
-    console.print(_figures(result.arms.values()))
+    console.print(_figures(list(result.arms.values())))
     console.print(_outcomes(result.arms.values()))
-    console.print(_taxes(result))
+    console.print(tax_table(result))
+    print_ledger(result.arms.values(), console)
     for note in _notes(result):
         console.print(note, highlight=False)
-    console.print(f"Run: {escape(str(result.run.path))}", highlight=False, soft_wrap=True)
-    console.print(f"See it again: alignment-tax report {escape(str(result.run.path))}", highlight=False, soft_wrap=True)
+    console.print(f"Run: {plain(result.run.path)}", highlight=False, soft_wrap=True)
+    console.print(f"See it again: alignment-tax report {plain(result.run.path)}", highlight=False, soft_wrap=True)
 
 
-def _figures(arms: Iterable[ArmResult]) -> Table:
+def _figures(arms: list[ArmResult]) -> Table:
     table = Table(title="What each arm did", title_justify="left", padding=(0, 1))
     table.add_column("", no_wrap=True)
-    rows: list[tuple[str, list[str]]] = [
-        ("output tok/s", []),
-        ("TTFT p50, ms", []),
-        ("TTFT p99, ms", []),
-        ("TPOT p50, ms", []),
-        ("TPOT p99, ms", []),
-        ("E2EL p50, ms", []),
-        ("E2EL p99, ms", []),
-        ("memory, MiB", []),
-        ("CPU s/request", []),
-        ("J/token", []),
-    ]
     for arm in arms:
-        table.add_column(escape(arm.name), justify="right")
-        values = [f"{arm.output_tokens_per_s:.1f}"]
-        for metric in ("ttft_ms", "tpot_ms", "e2el_ms"):
-            summary = arm.latency[metric]
-            values += [_p50(summary), _p99(summary)]
-        values += [_number(arm.peak_memory_mib, 0), _number(arm.cpu_s_per_request, 2)]
-        values += [_number(arm.energy_j_per_token, 3)]
-        for (_, cells), value in zip(rows, values, strict=True):
-            cells.append(value)
-    for name, cells in rows:
-        table.add_row(name, *cells)
+        table.add_column(plain(arm.name), justify="right", overflow="fold")
+    table.add_row("output tok/s", *(f"{arm.output_tokens_per_s:.1f}" for arm in arms))
+    for metric, word in _LATENCIES.items():
+        summaries = [arm.latency[metric] for arm in arms]
+        table.add_row(f"{word} p50, ms", *(_p50(summary) for summary in summaries))
+        table.add_row(f"{word} p99, ms", *(_p99(summary) for summary in summaries))
+        if any(summary is not None and summary.p99_bounded for summary in summaries):
+            table.add_row("[dim]  95 % interval[/]", *(f"[dim]{_p99_range(summary)}[/]" for summary in summaries))
+    table.add_row("memory, MiB", *(number(arm.peak_memory_mib, 0) for arm in arms))
+    table.add_row("CPU s/request", *(number(arm.cpu_s_per_request, 2) for arm in arms))
+    if any(arm.energy_j_per_token is not None for arm in arms):
+        table.add_row("J/token", *(number(arm.energy_j_per_token, 3) for arm in arms))
     return table
 
 
 def _outcomes(arms: Iterable[ArmResult]) -> Table:
     table = Table(title="What became of the requests", title_justify="left", padding=(0, 1))
-    table.add_column("arm")
+    table.add_column("arm", overflow="fold")
     for name in ("requests", "passed", "blocked", "redacted", "reranked", "error"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for arm in arms:
         counts = [str(arm.outcomes[name]) for name in ("passed", "blocked", "redacted", "reranked", "error")]
-        table.add_row(escape(arm.name), str(arm.requests), *counts)
+        table.add_row(plain(arm.name), str(arm.requests), *counts)
     return table
-
-
-def _taxes(result: RunResult) -> Table:
-    title = "Tax against the baseline: difference, in % and [95 % interval]"
-    table = Table(title=title, title_justify="left", padding=(0, 1))
-    table.add_column("arm")
-    table.add_column("metric")
-    table.add_column("tax", justify="right")
-    table.add_column("%", justify="right")
-    table.add_column("95 % interval", justify="right")
-    groups = [(arm.name, arm.tax) for arm in result.arms.values() if arm.name != BASELINE]
-    for name, taxes in [*groups, ("none, again", result.noise_floor)]:
-        for key, label in _TAXED.items():
-            if key in taxes:
-                table.add_row(escape(name), label, *_tax_cells(taxes[key]))
-                name = ""
-        table.add_section()
-    return table
-
-
-def _tax_cells(tax: Tax) -> tuple[str, str, str]:
-    low, high = tax.ci95
-    absolute = f"{tax.absolute:+.1f}"
-    if low > 0 or high < 0:
-        absolute = f"[bold]{absolute}[/]"
-    return absolute, "-" if tax.relative is None else f"{100 * tax.relative:+.1f}", f"{low:+.1f} to {high:+.1f}"
 
 
 def _notes(result: RunResult) -> list[str]:
-    notes = ["Bold: the interval excludes 0. 'none, again' is one baseline against the other: the noise floor."]
+    notes = [
+        f"Bold: a tax or saving that holds for all arms together (Holm, 5 %) and beats the noise floor: "
+        f"'{BASELINE}, again', one baseline against the other."
+    ]
+    if (found := detectable(result)) is not None:
+        notes.append(f"Smallest difference that this run finds with 80 % power: {plain(found)}.")
     if any(s and not s.p99_bounded for arm in result.arms.values() for s in arm.latency.values()):
         notes.append(
             f"* p99 of the sample: with fewer than {P99_MIN_REQUESTS} requests it has no upper bound at 95 %; "
@@ -118,8 +80,8 @@ def _notes(result: RunResult) -> list[str]:
     if any(arm.latency["tpot_ms"] is None for arm in result.arms.values()):
         notes.append("TPOT -: every answer came in one piece, so there is no time per token.")
     not_measured = result.run.manifest["not_measured"]
-    notes += [f"{escape(name)} (n/m): not measured: {escape(str(why))}" for name, why in not_measured.items()]
-    notes += [f"[yellow]warning:[/] {escape(warning)}" for warning in result.warnings]
+    notes += [f"{plain(name)} (n/m): not measured: {plain(why)}" for name, why in not_measured.items()]
+    notes += [f"[yellow]warning:[/] {plain(warning)}" for warning in result.warnings]
     return notes
 
 
@@ -133,5 +95,8 @@ def _p99(summary: Summary | None) -> str:
     return f"{summary.p99:.0f}" + ("" if summary.p99_bounded else "*")
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "n/m" if value is None else f"{value:.{digits}f}"
+def _p99_range(summary: Summary | None) -> str:
+    if summary is None or not summary.p99_bounded:
+        return "-"
+    ends = (summary.p99_ci95.low, summary.p99_ci95.high)
+    return "-".join(f"{end:.0f}" if math.isfinite(end) else "?" for end in ends)

@@ -1,0 +1,32 @@
+"""How figures are written: as many digits as they deserve, and the same for a figure and its interval."""
+
+import math
+
+from profiler.analysis.stats import Interval
+
+
+def signed(*values: float, most_digits: int = 2) -> list[str]:
+    """Values with their sign, all with the digits that the largest of them deserves."""
+    largest = max((abs(v) for v in values if math.isfinite(v)), default=0.0)
+    digits = min(most_digits, 0 if largest >= 99.95 else 1 if largest >= 9.995 else 2)
+    # The addition takes the sign off a zero.
+    return [f"{round(value, digits) + 0.0:+.{digits}f}" for value in values]
+
+
+def with_range(estimate: float, ends: tuple[float, float], most_digits: int = 2) -> str:
+    """An estimate and its interval: "+20.5 [+15.9, +25.2]"."""
+    centre, low, high = signed(estimate, *ends, most_digits=most_digits)
+    return f"{centre} [{low}, {high}]"
+
+
+def with_half_width(interval: Interval) -> str:
+    """An estimate and how far it may be off: "+20.5 ±4.7"; "0" for what was nothing in every block."""
+    if interval.estimate == interval.half_width == 0:
+        return "0"
+    centre, reach = signed(interval.estimate, interval.half_width)
+    return f"{centre} ±{reach.lstrip('+')}"
+
+
+def number(value: float | None, digits: int) -> str:
+    """A reading, or that there is none."""
+    return "n/m" if value is None else f"{value:.{digits}f}"
