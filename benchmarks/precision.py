@@ -31,7 +31,7 @@ from guards.guard import Guard
 from guards.stack import stack
 from profiler.engines.embedded import embedded_model_dir
 from profiler.engines.tap import Tap
-from profiler.engines.vllm_args import prepare_environment
+from profiler.engines.vllm_args import check_engine_settings, prepare_environment
 from profiler.engines.vllm_engine import VllmEngine
 from profiler.errors import UserError
 from profiler.machine import cpu_has_bf16
@@ -39,6 +39,7 @@ from profiler.prompts import read_prompt_sets
 from profiler.scenario import BASELINE, ClosedLoad, OutputConfig, load_scenario
 
 BURNER_SHARE = 0.1
+_SETTLE_S = 3.0
 _ROOT = Path(__file__).parent.parent
 
 
@@ -85,6 +86,8 @@ async def open_bench(minutes: float) -> AsyncIterator[Bench]:
     )
     model = embedded_model_dir()
     settings = {**scenario.engine, **({} if cpu_has_bf16() else {"dtype": "float32"})}
+    # Imports vLLM here and not in the engine's thread, which would keep the engine from being freed in the end.
+    check_engine_settings(settings, "bench-precision")
     folder = _ROOT / "results" / f"precision-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     async with AsyncExitStack() as resources:
         logs = Path(resources.enter_context(scratch()))
@@ -97,6 +100,7 @@ async def open_bench(minutes: float) -> AsyncIterator[Bench]:
         ours = Interleaved(scenario, read_prompt_sets(scenario), engine, _stacks(engine, burner))
         naive = TwoRuns(server, burner, DELAY_MS, input_tokens=await ours.warm_up())
         await naive.pilot()
+        await asyncio.sleep(_SETTLE_S)
         idle_percent = await _idle_percent((*engine.pids, server.pid))
         print(f"both engines idle: {idle_percent:.0f} % of a core in all", flush=True)
         yield Bench(minutes, ours, naive, folder)
