@@ -5,22 +5,28 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from profiler.analysis.blocks import BlockFigures, by_block
+from profiler.analysis import metrics, steady, validity
+from profiler.analysis.blocks import by_block
 from profiler.analysis.comparison import Tax, estimate, taxes
 from profiler.analysis.ledger import METRICS, TrialSums, fit_of, ledgers_of, sums_of, wastes_of
 from profiler.analysis.ledger_entries import Ledger, Waste
-from profiler.analysis.metrics import COLUMNS, LATENCIES, TrialMetrics, trial_metrics
+from profiler.analysis.metrics import LATENCIES, TrialMetrics, trial_metrics
+from profiler.analysis.steady import Cut, TrialLevel, find_cut, level_of
 from profiler.analysis.summary import Summary, summarise
+from profiler.analysis.validity import Finding, TrialFacts, facts_of, findings_of
 from profiler.errors import UserError
 from profiler.records.store import DamagedTrial, StoredRun, StoredTrial, TrialFile
 from profiler.scenario import BASELINE
 
-# What `sums_of` reads beside the columns of the metrics.
+# What `sums_of` reads of each call of the engine.
 _CALL_FIELDS = (
     "sent_ns", "first_ns", "last_ns", "ended_ns", "output_tokens", "aborted",
     "chunk_ns", "chunk_tokens", "candidates", "prompt_tokens",
 )  # fmt: skip
-_LEDGER_COLUMNS = ("index", "finish_reason", "spans", *(f"engine_calls.list.element.{name}" for name in _CALL_FIELDS))
+_COLUMNS = (
+    *dict.fromkeys((*metrics.COLUMNS, *steady.COLUMNS, *validity.COLUMNS, "index", "finish_reason", "spans")),
+    *(f"engine_calls.list.element.{name}" for name in _CALL_FIELDS),
+)
 # A trial is in memory while it is reduced; decoding and sorting run beside each other.
 _READERS = 2
 
@@ -45,13 +51,24 @@ class ArmResult:
 
 @dataclass(frozen=True)
 class RunResult:
-    """A run's result. `noise_floor` is one baseline against the other, `warnings` what limits it."""
+    """A run's result over the `blocks` of its steady part; `warm_up` says which were cut before it, and why.
+
+    `noise_floor` is one baseline against the other, `warnings` what limits the result, `findings` the rules of
+    a valid run that it broke.
+    """
 
     run: StoredRun
     blocks: int
     arms: dict[str, ArmResult]
     noise_floor: dict[str, Tax]
+    warm_up: Cut
     warnings: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Whether the result may be believed."""
+        return not any(finding.invalid for finding in self.findings)
 
 
 @dataclass(frozen=True)
@@ -59,6 +76,8 @@ class _Reduced:
     """What is kept of a trial once it has been read."""
 
     metrics: TrialMetrics
+    level: TrialLevel
+    facts: TrialFacts
     sums: TrialSums | None
 
 
@@ -70,25 +89,58 @@ def analyse(run: StoredRun) -> RunResult:
     Raises:
         UserError: no trial of the run can be read.
     """
-    reduced, damaged = _read(run.sources)
-    if not reduced:
+    read, damaged = _read(run.sources)
+    if not read:
         raise UserError(f"{run.path}: none of its trials can be read: {'; '.join(damaged)}")
-    trials, sums = [one.metrics for one in reduced], [one.sums for one in reduced if one.sums is not None]
+    warm_up = find_cut([one.level for one in read])
+    kept = [one for one in read if one.metrics.block not in warm_up.blocks]
+    trials = [one.metrics for one in kept]
     by_arm = {arm: [t for t in trials if t.arm == arm] for arm in _order(run, trials)}
-    blocks = {arm: by_block(mine) for arm, mine in by_arm.items()}
+    found, floor = _compared(by_arm)
+    arms = _arms(by_arm, found, [one.sums for one in kept if one.sums is not None])
+    return RunResult(
+        run=run,
+        blocks=len({t.block for t in trials}),
+        arms=arms,
+        noise_floor=floor,
+        warm_up=warm_up,
+        warnings=_warnings(run, damaged, len(read), arms, trials),
+        findings=findings_of([one.facts for one in kept], _claimed_ms(found), open_loop=_open_loop(run)),
+    )
+
+
+def _compared(by_arm: Mapping[str, Sequence[TrialMetrics]]) -> tuple[dict[str, dict[str, Tax]], dict[str, Tax]]:
+    """The tax of every arm, and of one baseline over the other."""
     baseline = by_arm.get(BASELINE, [])
-    aa = estimate(*(by_block([t for t in baseline if t.replicate == i]) for i in (0, 1)))
-    guarded = [arm for arm in by_arm if arm != BASELINE]
-    found = taxes({arm: estimate(blocks.get(BASELINE, {}), blocks[arm]) for arm in guarded}, aa)
+    first, second = (by_block([t for t in baseline if t.replicate == i]) for i in (0, 1))
+    base, aa = by_block(baseline), estimate(first, second)
+    found = {arm: estimate(base, by_block(mine)) for arm, mine in by_arm.items() if arm != BASELINE}
+    return taxes(found, aa), taxes({BASELINE: aa}, aa)[BASELINE]
+
+
+def _arms(
+    by_arm: Mapping[str, Sequence[TrialMetrics]], found: Mapping[str, dict[str, Tax]], sums: Sequence[TrialSums]
+) -> dict[str, ArmResult]:
     fit = fit_of(sums)
     entries = {metric: ledgers_of(sums, metric, fit) for metric in METRICS}
     waste = wastes_of(sums, fit)
-    arms = {
-        arm: _arm(arm, mine, blocks[arm], found.get(arm, {}), _ledger(arm, entries), waste.get(arm))
-        for arm, mine in by_arm.items()
+    return {
+        arm: _arm(arm, mine, found.get(arm, {}), _ledger(arm, entries), waste.get(arm)) for arm, mine in by_arm.items()
     }
-    floor = taxes({BASELINE: aa}, aa)[BASELINE]
-    return RunResult(run, len({t.block for t in trials}), arms, floor, _warnings(run, damaged, trials, arms))
+
+
+def _claimed_ms(found: Mapping[str, Mapping[str, Tax]]) -> dict[tuple[str, str], float]:
+    """The latencies on which a tax or a saving is claimed, by arm and metric."""
+    return {
+        (arm, name): tax.absolute
+        for arm, mine in found.items()
+        for name, tax in mine.items()
+        if name.startswith(LATENCIES) and tax.verdict in ("tax", "saving")
+    }
+
+
+def _open_loop(run: StoredRun) -> bool:
+    return bool(run.manifest.get("scenario", {}).get("load", {}).get("kind", "closed") != "closed")
 
 
 def _read(sources: Sequence[StoredTrial | TrialFile]) -> tuple[list[_Reduced], list[str]]:
@@ -100,10 +152,10 @@ def _read(sources: Sequence[StoredTrial | TrialFile]) -> tuple[list[_Reduced], l
 
 def _reduce(source: StoredTrial | TrialFile) -> _Reduced | str:
     try:
-        trial = source.load((*COLUMNS, *_LEDGER_COLUMNS))
+        trial = source.load(_COLUMNS)
     except DamagedTrial as damage:
         return str(damage)
-    return _Reduced(trial_metrics(trial), sums_of(trial))
+    return _Reduced(trial_metrics(trial), level_of(trial), facts_of(trial), sums_of(trial))
 
 
 def _order(run: StoredRun, trials: Sequence[TrialMetrics]) -> list[str]:
@@ -120,7 +172,6 @@ def _ledger(arm: str, entries: Mapping[str, Mapping[str, Ledger]]) -> dict[str, 
 def _arm(
     name: str,
     trials: Sequence[TrialMetrics],
-    blocks: Mapping[int, BlockFigures],
     tax: dict[str, Tax],
     ledger: dict[str, Ledger],
     waste: Waste | None,
@@ -128,11 +179,12 @@ def _arm(
     requests = sum(t.requests for t in trials)
     outcomes: Counter[str] = sum((t.outcomes for t in trials), Counter())
     cpu = [t.cpu_s for t in trials if t.cpu_s is not None]
+    blocks = by_block(trials).values()
     memory = [t.peak_memory_mib for t in trials if t.peak_memory_mib is not None]
     return ArmResult(
         name=name,
         requests=requests,
-        latency={metric: summarise([block.latency_ms[metric] for block in blocks.values()]) for metric in LATENCIES},
+        latency={metric: summarise([block.latency_ms[metric] for block in blocks]) for metric in LATENCIES},
         output_tokens_per_s=sum(t.output_tokens for t in trials) / sum(t.duration_s for t in trials),
         peak_memory_mib=max(memory, default=None),
         cpu_s_per_request=sum(cpu) / requests if len(cpu) == len(trials) and requests else None,
@@ -152,12 +204,16 @@ def _energy_per_token(trials: Sequence[TrialMetrics]) -> float | None:
 
 
 def _warnings(
-    run: StoredRun, damaged: Sequence[str], trials: Sequence[TrialMetrics], arms: Mapping[str, ArmResult]
+    run: StoredRun,
+    damaged: Sequence[str],
+    finished: int,
+    arms: Mapping[str, ArmResult],
+    trials: Sequence[TrialMetrics],
 ) -> tuple[str, ...]:
     found = [f"damaged and left out: {name}" for name in (*run.damaged, *damaged)]
-    planned = run.manifest.get("planned_trials", len(trials))
-    if len(trials) + len(run.damaged) + len(damaged) < planned:
-        found.append(f"{len(trials)} of {planned} trials finished: the rest is not in these figures")
+    planned = run.manifest.get("planned_trials", finished)
+    if finished + len(run.damaged) + len(damaged) < planned:
+        found.append(f"{finished} of {planned} trials finished: the rest is not in these figures")
     for arm in arms.values():
         if arm.guard_errors:
             found.append(f"{arm.name}: {arm.guard_errors} guard checks gave no verdict (on_error applied)")

@@ -23,7 +23,10 @@ def to_json(result: RunResult) -> dict[str, Any]:
         "baseline": BASELINE,
         "arms": {name: _arm(arm, manifest) for name, arm in result.arms.items()},
         "noise_floor": {name: _tax(tax) for name, tax in result.noise_floor.items()},
-        "warnings": list(result.warnings),
+        "warm_up": {"cut_blocks": list(result.warm_up.blocks), "why": result.warm_up.why},
+        "valid": result.valid,
+        "warnings": [*result.warnings, *(f"{finding.arm}: {finding.text}" for finding in result.findings)],
+        "findings": [asdict(finding) for finding in result.findings],
     }
 
 

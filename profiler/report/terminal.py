@@ -9,6 +9,7 @@ from rich.table import Table
 from profiler.analysis.stats import P99_MIN_REQUESTS
 from profiler.analysis.summary import Summary
 from profiler.analysis.tax import ArmResult, RunResult
+from profiler.analysis.validity import Finding
 from profiler.report.ledger_table import print_ledger
 from profiler.report.numbers import number
 from profiler.report.tax_table import detectable, tax_table
@@ -25,6 +26,8 @@ def print_result(result: RunResult, console: Console) -> None:
         f"[bold]Latency tax[/] of {plain(facts['model'])} on {plain(facts['device_name'])}, "
         f"vLLM {plain(facts['vllm_version'])}, blocks: {result.blocks}"
     )
+    if not result.valid:
+        console.print("[bold red]INVALID[/]: this run broke a rule of a valid measurement, see its end")
     console.print(_figures(list(result.arms.values())))
     console.print(_outcomes(result.arms.values()))
     console.print(tax_table(result))
@@ -81,8 +84,15 @@ def _notes(result: RunResult) -> list[str]:
         notes.append("TPOT -: every answer came in one piece, so there is no time per token.")
     not_measured = result.run.manifest["not_measured"]
     notes += [f"{plain(name)} (n/m): not measured: {plain(why)}" for name, why in not_measured.items()]
+    if result.warm_up.blocks:
+        notes.append(f"Warm-up: {plain(result.warm_up.why)}.")
     notes += [f"[yellow]warning:[/] {plain(warning)}" for warning in result.warnings]
-    return notes
+    return [*notes, *(_finding(finding) for finding in result.findings)]
+
+
+def _finding(finding: Finding) -> str:
+    said = plain(f"{finding.arm}: {finding.text.removeprefix('INVALID: ')}")
+    return f"[bold red]INVALID:[/] {said}" if finding.invalid else f"[yellow]warning:[/] {said}"
 
 
 def _p50(summary: Summary | None) -> str:
