@@ -13,10 +13,11 @@ from profiler.analysis.tax import analyse
 from profiler.engines.modelled import ModelledEngine
 from profiler.engines.tap import Tap
 from profiler.engines.virtual_time import now_ns, run_virtual
+from profiler.errors import UserError
 from profiler.plan import PlannedTrial, plan_trials
 from profiler.prompts import draw_workload, read_prompt_sets
 from profiler.records.record import Outcome, RequestRecord, TrialInfo
-from profiler.records.store import create_run, read_run, write_trial
+from profiler.records.store import StoredRun, create_run, read_run, write_trial
 from profiler.report.as_json import to_json
 from profiler.scenario import BASELINE, Scenario, load_scenario
 from profiler.trial import Outcomes, Workload, run_trial
@@ -149,6 +150,42 @@ def test_a_truncated_trial_is_named_and_left_out(scenario: Scenario, tmp_path: P
     result = analyse(read_run(run))
     assert any("0004.parquet" in warning for warning in result.warnings)
     assert sum(arm.requests for arm in result.arms.values()) == 11 * 8
+
+
+def test_a_trial_whose_pages_are_damaged_is_named_and_left_out(scenario: Scenario, tmp_path: Path) -> None:
+    run = stored_run(scenario, tmp_path)
+    victim = run / "trials" / "0004.parquet"
+    content = victim.read_bytes()
+    victim.write_bytes(content[:4] + b"\xff" * 2000 + content[2004:])
+    result = analyse(read_run(run))
+    assert any("damaged and left out: 0004.parquet" in warning for warning in result.warnings)
+    assert not any("trials finished" in warning for warning in result.warnings)
+    assert sum(arm.requests for arm in result.arms.values()) == 11 * 8
+
+
+def test_a_run_with_nothing_readable_is_the_users_to_cure(scenario: Scenario, tmp_path: Path) -> None:
+    run = stored_run(scenario, tmp_path)
+    for file in (run / "trials").glob("*.parquet"):
+        content = file.read_bytes()
+        file.write_bytes(content[:4] + b"\xff" * 2000 + content[2004:])
+    with pytest.raises(UserError, match="none of its trials can be read"):
+        analyse(read_run(run))
+
+
+def test_what_is_read_by_column_is_what_is_read_whole(scenario: Scenario, tmp_path: Path) -> None:
+    """Columns that the analysis does not name would be missing from a run on disk only."""
+    run = read_run(stored_run(scenario, tmp_path))
+    in_memory = StoredRun(run.path, run.manifest, run.trials, run.damaged)
+    assert to_json(analyse(run)) == to_json(analyse(in_memory))
+
+
+def test_the_ledger_of_a_run_holds_the_delay_as_direct(scenario: Scenario, tmp_path: Path) -> None:
+    arm = analyse(read_run(stored_run(scenario, tmp_path))).arms["input"]
+    for ledger in arm.ledger.values():
+        assert ledger.direct.contains(DELAY_NS / 1e6)
+        parts = (ledger.direct, ledger.induced, ledger.waste, ledger.saved, ledger.residual)
+        assert sum(part.estimate for part in parts) == pytest.approx(ledger.measured.estimate)
+    assert arm.waste is not None
 
 
 def test_a_run_that_stopped_early_says_so(scenario: Scenario, tmp_path: Path) -> None:
