@@ -14,7 +14,7 @@ from profiler.engines.tap import Tap
 from profiler.meters.energy import EnergyMeter, NotMeasured
 from profiler.meters.memory import MemoryMeter, cpu_seconds
 from profiler.plan import PlannedTrial
-from profiler.prompts import PromptSets, draw_workload
+from profiler.prompts import PromptSets
 from profiler.records.record import Readings, RequestRecord, TrialInfo
 from profiler.records.store import write_trial
 from profiler.scenario import Scenario
@@ -84,7 +84,7 @@ class Experiment:
 
     async def _trial(self, planned: PlannedTrial, generator: Generator, progress: Progress) -> TrialInfo:
         bench = self.bench
-        work = Workload(self.scenario, draw_workload(self.scenario, self.sets, planned.block), planned.block)
+        work = Workload.draw(self.scenario, self.sets, planned.block)
         await bench.engine.reset_prefix_cache()
         await asyncio.to_thread(bench.memory.reset)
         before, cpu, energy_j = bench.engine.counters(), cpu_seconds(), self._energy_j()

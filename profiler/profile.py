@@ -24,7 +24,7 @@ from profiler.machine import cpu_has_bf16, cpu_name, git_commit, machine, versio
 from profiler.meters.energy import NotMeasured, find_energy_meter
 from profiler.meters.memory import MemoryMeter
 from profiler.plan import plan_trials
-from profiler.prompts import PromptSets, read_prompt_sets
+from profiler.prompts import PromptSets, read_prompt_sets, trace_note
 from profiler.records.store import create_run
 from profiler.report.progress import RunProgress
 from profiler.scenario import Scenario
@@ -55,6 +55,8 @@ async def profile(options: Options, console: Console) -> Finished:
     """
     scenario = options.scenario
     sets = read_prompt_sets(scenario)
+    if note := trace_note(scenario, sets):
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     prepare_environment()
     installed_vllm()
     check_engine_settings(scenario.engine, options.where)

@@ -1,13 +1,15 @@
 """Prompt sets, and the workload that a block draws from them."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from profiler.errors import UserError
-from profiler.scenario import Scenario
+from profiler.load.schedule import fit, lengthened, max_model_len, window
+from profiler.load.trace_replay import TraceRow, trace_replay
+from profiler.scenario import Scenario, TraceLoad
 
 LABELS = ("benign", "borderline", "harmful")
 
@@ -24,10 +26,11 @@ class Prompt:
 
 @dataclass(frozen=True)
 class PromptSets:
-    """The prompts of a scenario by label, and the warm-up's."""
+    """The prompts of a scenario by label, and the warm-up's; the rows of its trace, if its load is one."""
 
     by_label: dict[str, tuple[Prompt, ...]]
     warmup: tuple[Prompt, ...]
+    trace: tuple[TraceRow, ...] = ()
 
 
 def read_prompts(path: Path, where: str) -> tuple[Prompt, ...]:
@@ -60,10 +63,10 @@ def _row(line: str, where: str) -> Prompt:
 
 
 def read_prompt_sets(scenario: Scenario) -> PromptSets:
-    """Read every prompt file of a scenario.
+    """Read every prompt file of a scenario, and its trace.
 
     Raises:
-        UserError: as `read_prompts`; or a warm-up prompt that a trial may use too.
+        UserError: as `read_prompts` and `trace_replay`; or a warm-up prompt that a trial may use too.
     """
     files = scenario.prompts
     by_label = {
@@ -74,11 +77,51 @@ def read_prompt_sets(scenario: Scenario) -> PromptSets:
     for prompt in warmup:
         if prompt.prompt in used:
             raise UserError(f"prompts.warmup: {prompt.id} is also a trial's prompt: warm up with other text")
-    return PromptSets(by_label, warmup)
+    return PromptSets(by_label, warmup, _read_trace(scenario))
+
+
+def _read_trace(scenario: Scenario) -> tuple[TraceRow, ...]:
+    load = scenario.load
+    return trace_replay(load.file, load.time_scale, load.limit) if isinstance(load, TraceLoad) else ()
+
+
+def trace_note(scenario: Scenario, sets: PromptSets) -> str:
+    """What a user should know of how the trace is replayed; empty if it is, row by row, as recorded."""
+    limit = max_model_len(scenario.engine)
+    fitted = [fit(row, limit) for row in sets.trace]
+    cut = sum(
+        new.prompt_tokens < row.prompt_tokens or new.output_tokens < row.output_tokens
+        for row, new in zip(sets.trace, fitted, strict=True)
+    )
+    if not cut:
+        return ""
+    return f"load.file: {cut} of {len(sets.trace)} rows are longer than engine.max_model_len {limit} allows: cut to fit"
+
+
+def trace_rows(scenario: Scenario, sets: PromptSets, block: int) -> tuple[TraceRow, ...]:
+    """The block's rows of the trace, with lengths that the engine takes; empty without a trace."""
+    if not sets.trace:
+        return ()
+    limit = max_model_len(scenario.engine)
+    return tuple(fit(row, limit) for row in window(sets.trace, scenario.requests_per_trial, block))
 
 
 def draw_workload(scenario: Scenario, sets: PromptSets, block: int) -> tuple[Prompt, ...]:
-    """The prompts of a block, in order: every arm of the block gets these. Seeded by scenario and block."""
+    """The prompts of a block, in order: every arm of the block gets these. Seeded by scenario and block.
+
+    Of a trace's length, where there is one: lengthened with their own words.
+    """
+    drawn = _drawn(scenario, sets, block)
+    rows = trace_rows(scenario, sets, block)
+    if not rows:
+        return drawn
+    return tuple(
+        replace(prompt, prompt=lengthened(prompt.prompt, row.prompt_tokens))
+        for prompt, row in zip(drawn, rows, strict=True)
+    )
+
+
+def _drawn(scenario: Scenario, sets: PromptSets, block: int) -> tuple[Prompt, ...]:
     rng = np.random.default_rng([scenario.seed, block])
     total = scenario.requests_per_trial
     harmful = round(total * scenario.prompts.harmful_fraction)

@@ -54,11 +54,52 @@ class ClosedLoad(_Strict):
     users: int = Field(default=4, ge=1)
 
 
+_Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class ConstantLoad(_Strict):
+    """Requests arrive evenly spaced, `rate_hz` a second, whether or not earlier ones are answered."""
+
+    kind: Literal["constant"]
+    rate_hz: _Rate
+
+
 class PoissonLoad(_Strict):
     """Requests arrive at random, `rate_hz` a second, whether or not earlier ones are answered."""
 
     kind: Literal["poisson"]
-    rate_hz: float = Field(gt=0)
+    rate_hz: _Rate
+
+
+class GammaLoad(_Strict):
+    """Gamma gaps, as in vLLM bench: `burstiness` 1 is Poisson, less is burstier, more is steadier."""
+
+    kind: Literal["gamma"]
+    rate_hz: _Rate
+    burstiness: _Rate = 1.0
+
+
+class RampLoad(_Strict):
+    """Requests arrive at random, at a rate that goes from `start_hz` to `end_hz` over each trial."""
+
+    kind: Literal["ramp"]
+    start_hz: _Rate
+    end_hz: _Rate
+
+
+class TraceLoad(_Strict):
+    """Recorded arrivals and lengths from a CSV file, relative to the scenario; its gaps times `time_scale`.
+
+    Each block takes the next `requests_per_trial` rows. Lengths are cut to what `engine.max_model_len` allows.
+    """
+
+    kind: Literal["trace"]
+    file: Path
+    time_scale: _Rate = 1.0
+    limit: int | None = Field(default=None, ge=1)
+
+
+Load = ClosedLoad | ConstantLoad | PoissonLoad | GammaLoad | RampLoad | TraceLoad
 
 
 class SloConfig(_Strict):
@@ -80,7 +121,7 @@ class Scenario(_Strict):
     warmup_requests: int = Field(default=4, ge=1)
     output: OutputConfig = OutputConfig()
     sampling: SamplingConfig = SamplingConfig()
-    load: Annotated[ClosedLoad | PoissonLoad, Field(discriminator="kind")] = ClosedLoad(kind="closed")
+    load: Annotated[Load, Field(discriminator="kind")] = ClosedLoad(kind="closed")
     guards: dict[str, GuardConfig] = Field(min_length=1)
     arms: dict[str, list[str]] = {}
     blocks: int = Field(default=6, ge=1)
@@ -146,7 +187,10 @@ def load_scenario(path: Path) -> Scenario:
 
 def _absolute(scenario: Scenario, folder: Path) -> Scenario:
     files = {key: folder / value for key, value in scenario.prompts.model_dump().items() if isinstance(value, Path)}
-    return scenario.model_copy(update={"prompts": scenario.prompts.model_copy(update=files)})
+    update: dict[str, Any] = {"prompts": scenario.prompts.model_copy(update=files)}
+    if isinstance(scenario.load, TraceLoad):
+        update["load"] = scenario.load.model_copy(update={"file": folder / scenario.load.file})
+    return scenario.model_copy(update=update)
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -1,9 +1,10 @@
 """A trial: one arm, run once over one workload."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from guards.generation import (
@@ -17,10 +18,10 @@ from guards.generation import (
 )
 from guards.trace import Trace
 from guards.verdict import Action, Status
-from profiler.load import Offsets, closed_loop, open_loop, poisson, quiet_gc
-from profiler.prompts import Prompt
+from profiler.load import TraceRow, closed_loop, open_loop, quiet_gc, schedule
+from profiler.prompts import Prompt, PromptSets, draw_workload, trace_rows
 from profiler.records.record import Outcome, RequestRecord
-from profiler.scenario import ClosedLoad, PoissonLoad, Scenario
+from profiler.scenario import ClosedLoad, Load, PoissonLoad, Scenario, TraceLoad
 
 
 class Watcher(Protocol):
@@ -31,29 +32,74 @@ class Watcher(Protocol):
         ...
 
 
+class Stop(Protocol):
+    """Is asked after every finished request whether the trial should end early."""
+
+    def __call__(self, done: Sequence[RequestRecord], in_flight: int) -> str:
+        """Why to stop now, or nothing. `done` is in the order of finishing."""
+        ...
+
+
 @dataclass(frozen=True)
 class Workload:
-    """The requests of one trial, the same in every arm of a block."""
+    """The requests of one trial, the same in every arm of a block.
+
+    `rows` are a trace's, one a prompt: when each is due and how many tokens it writes. `load` takes the
+    place of the scenario's.
+    """
 
     scenario: Scenario
     prompts: tuple[Prompt, ...]
     block: int
+    rows: tuple[TraceRow, ...] = ()
+    load: Load | None = None
+
+    @classmethod
+    def draw(cls, scenario: Scenario, sets: PromptSets, block: int) -> "Workload":
+        """The requests of a block: prompts and, from a trace, lengths and arrivals."""
+        return cls(scenario, draw_workload(scenario, sets, block), block, trace_rows(scenario, sets, block))
+
+    def at_rate(self, rate_hz: float) -> "Workload":
+        """The same requests, arriving at random `rate_hz` times a second."""
+        return replace(self, load=PoissonLoad(kind="poisson", rate_hz=rate_hz))
+
+    @property
+    def effective_load(self) -> Load:
+        """What the trial runs under. Warm-up prompts have no rows of a trace: a few users send them."""
+        load = self.load or self.scenario.load
+        return _WARM_UP_LOAD if isinstance(load, TraceLoad) and not self.rows else load
+
+
+_WARM_UP_LOAD = ClosedLoad(kind="closed")
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """The records of one trial, and when it began and ended (monotonic ns)."""
+    """The records of one trial, and when it began and ended (monotonic ns).
+
+    `stopped` is why it ended before its last request, empty where it did not; the requests then in flight
+    were aborted and have no record.
+    """
 
     records: tuple[RequestRecord, ...]
     started_ns: int
     ended_ns: int
+    stopped: str = ""
+
+
+class _Stopped(Exception):
+    """Ends a trial early; the message is why."""
 
 
 class _Client:
     """Sends the requests of a trial and notes what comes back."""
 
-    def __init__(self, stack: Generator, work: Workload, tag: str, now_ns: Callable[[], int], watch: Watcher) -> None:
-        self._stack, self._work, self._tag, self._now_ns, self._watch = stack, work, tag, now_ns, watch
+    def __init__(
+        self, stack: Generator, work: Workload, tag: str, now_ns: Callable[[], int], watch: Watcher, stop: Stop
+    ) -> None:
+        self._stack, self._work, self._tag, self._now_ns = stack, work, tag, now_ns
+        self._watch, self._stop = watch, stop
+        self._sent = 0
         self.records: list[RequestRecord] = []
 
     async def send(self, index: int, scheduled_ns: int) -> None:
@@ -61,7 +107,9 @@ class _Client:
 
         Raises:
             EngineDied: after the request has been recorded as failed.
+            _Stopped: this one's end was a reason to stop.
         """
+        self._sent += 1
         request = self._request(index)
         delivery = _Delivery(self._now_ns())
         failure: GenerationError | None = None
@@ -75,16 +123,18 @@ class _Client:
         self._watch(record)
         if isinstance(failure, EngineDied):
             raise failure
+        if why := self._stop(self.records, self._sent - len(self.records)):
+            raise _Stopped(why)
 
     def _request(self, index: int) -> GenerationRequest:
-        scenario = self._work.scenario
+        scenario, rows = self._work.scenario, self._work.rows
         sampling = Sampling(
-            max_tokens=scenario.output.max_tokens,
+            max_tokens=rows[index].output_tokens if rows else scenario.output.max_tokens,
             temperature=scenario.sampling.temperature,
             top_p=scenario.sampling.top_p,
             # The same in every arm of a block; candidates of one request take the seeds after it.
             seed=(scenario.seed * 1_000_003 + self._work.block * 10_007 + index * 101) % 2**31,
-            ignore_eos=scenario.output.length == "fixed",
+            ignore_eos=bool(rows) or scenario.output.length == "fixed",
         )
         message = Message("user", self._work.prompts[index].prompt)
         return GenerationRequest(f"{self._tag}-{index}", (message,), sampling, Trace(self._now_ns))
@@ -152,27 +202,33 @@ async def run_trial(
     *,
     watch: Watcher,
     now_ns: Callable[[], int] = time.monotonic_ns,
+    stop: Stop = lambda done, in_flight: "",
 ) -> Outcomes:
-    """Run every request of `work` through `stack` under the scenario's load.
+    """Run every request of `work` through `stack` under its load, or until `stop` gives a reason.
+
+    The garbage of before is collected before the trial's clock starts.
 
     Raises:
         EngineDied: the engine is gone; the trial is not complete.
     """
-    client = _Client(stack, work, tag, now_ns, watch)
-    load, n = work.scenario.load, len(work.prompts)
+    client = _Client(stack, work, tag, now_ns, watch, stop)
+    drive, stopped = _driver(work, client, now_ns), ""
     with quiet_gc():
         started_ns = now_ns()
         try:
-            if isinstance(load, ClosedLoad):
-                await closed_loop(n, load.users, client.send, now_ns=now_ns)
-            else:
-                await open_loop(_offsets(load, work, n), client.send, now_ns=now_ns)
+            await drive()
         except* EngineDied as died:
             raise died.exceptions[0] from None
+        except* _Stopped as early:
+            stopped = str(early.exceptions[0])
         ended_ns = now_ns()
-    return Outcomes(tuple(sorted(client.records, key=lambda r: r.index)), started_ns, ended_ns)
+    return Outcomes(tuple(sorted(client.records, key=lambda r: r.index)), started_ns, ended_ns, stopped)
 
 
-def _offsets(load: PoissonLoad, work: Workload, n: int) -> Offsets:
-    # One draw a block: every arm of it sees the same arrivals.
-    return poisson(load.rate_hz, n, seed=work.scenario.seed * 100_003 + work.block)
+def _driver(work: Workload, client: _Client, now_ns: Callable[[], int]) -> Callable[[], Awaitable[int]]:
+    """What sends the requests; arrivals are drawn now, before the clock starts."""
+    load, n = work.effective_load, len(work.prompts)
+    if isinstance(load, ClosedLoad):
+        return partial(closed_loop, n, load.users, client.send, now_ns=now_ns)
+    offsets_ns = schedule(load, n, seed=work.scenario.seed, block=work.block, rows=work.rows)
+    return partial(open_loop, offsets_ns, client.send, now_ns=now_ns)

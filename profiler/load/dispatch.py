@@ -12,6 +12,9 @@ from guards.waiting import until
 # Sends request `index`, due at `scheduled_ns` (of the clock that the dispatcher was given).
 Send = Callable[[int, int], Coroutine[Any, Any, None]]
 
+# Taking a request holds vLLM's front end for about 1 ms: users who began at once would wait for each other.
+STAGGER_NS = 5_000_000
+
 
 async def open_loop(offsets_ns: npt.NDArray[np.int64], send: Send, *, now_ns: Callable[[], int]) -> int:
     """Start `send(i, start + offsets_ns[i])` at that time, whatever became of the earlier ones.
@@ -40,11 +43,13 @@ async def open_loop(offsets_ns: npt.NDArray[np.int64], send: Send, *, now_ns: Ca
     return start_ns
 
 
-async def closed_loop(n: int, users: int, send: Send, *, now_ns: Callable[[], int]) -> int:
+async def closed_loop(
+    n: int, users: int, send: Send, *, now_ns: Callable[[], int], stagger_ns: int = STAGGER_NS
+) -> int:
     """Let `users` users send requests 0..n-1, each taking the next index when its last has ended.
 
-    A request's scheduled time is when its user became free: response and service time are the same.
-    Returns once all have ended, with the start (ns of `now_ns`).
+    Users begin `stagger_ns` apart. A request's scheduled time is when its user was due to begin, or became
+    free: response and service time are the same. Returns once all have ended, with the start (ns of `now_ns`).
 
     Raises:
         ValueError: there are no users.
@@ -55,11 +60,14 @@ async def closed_loop(n: int, users: int, send: Send, *, now_ns: Callable[[], in
     start_ns = now_ns()
     indices = iter(range(n))
     async with asyncio.TaskGroup() as group:
-        for _ in range(min(users, n)):
-            group.create_task(_user(indices, send, now_ns))
+        for user in range(min(users, n)):
+            group.create_task(_user(indices, send, start_ns + user * stagger_ns, now_ns))
     return start_ns
 
 
-async def _user(indices: Iterator[int], send: Send, now_ns: Callable[[], int]) -> None:
+async def _user(indices: Iterator[int], send: Send, due_ns: int, now_ns: Callable[[], int]) -> None:
+    if due_ns > now_ns():
+        await until(due_ns, now_ns)
     for index in indices:
-        await send(index, now_ns())
+        await send(index, due_ns)
+        due_ns = now_ns()

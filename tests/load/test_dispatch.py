@@ -143,7 +143,7 @@ def test_closed_loop_keeps_every_user_busy_and_sends_everything_once(n: int, use
         busy -= 1
 
     async def main() -> int:
-        return now_ns() - await closed_loop(n, users, send, now_ns=now_ns)
+        return now_ns() - await closed_loop(n, users, send, now_ns=now_ns, stagger_ns=0)
 
     elapsed_ns = run_virtual(main)
     work_ns = sum(service_ms[:n]) * 10**6
@@ -151,6 +151,35 @@ def test_closed_loop_keeps_every_user_busy_and_sends_everything_once(n: int, use
     assert most == min(n, users)
     # No user rests while there is work: Graham's bound for list scheduling.
     assert elapsed_ns <= work_ns / users + max(service_ms[:n], default=0) * 10**6
+
+
+def test_users_begin_apart_and_then_go_on_when_they_are_free() -> None:
+    scheduled: list[int] = []
+
+    async def send(index: int, scheduled_ns: int) -> None:
+        scheduled.append(scheduled_ns)
+        await asyncio.sleep(0.1)
+
+    async def main() -> list[int]:
+        start_ns = await closed_loop(6, 3, send, now_ns=now_ns)
+        return [(at - start_ns) // 10**6 for at in scheduled]
+
+    assert run_virtual(main) == [0, 5, 10, 100, 105, 110]
+
+
+def test_a_user_who_begins_late_was_still_due_before() -> None:
+    """Another user's start holds the loop: the lag must show."""
+    clock_ns = 0
+    lags_ms: list[float] = []
+
+    async def send(index: int, scheduled_ns: int) -> None:
+        nonlocal clock_ns
+        lags_ms.append((clock_ns - scheduled_ns) / 1e6)
+        clock_ns += 8 * 10**6
+        await asyncio.sleep(0)
+
+    asyncio.run(closed_loop(2, 2, send, now_ns=lambda: clock_ns))
+    assert lags_ms == [0, 3]
 
 
 def test_no_users_is_refused() -> None:
