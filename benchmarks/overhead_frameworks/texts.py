@@ -9,7 +9,7 @@ NEAR_MISSES = ("bombastic", "parsonage", "heroine", "poisonous", "forged", "forg
 PLAIN = (
     "the a my this garden water summer recipe train ticket which how why can please explain write short letter "
     "friend music planet orbit bread oven history river bridge sentence simple teach child number add morning"
-).split()
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def make_texts(n: int = 200, seed: int = 3) -> Texts:
 
 
 def _text(rng: random.Random, kind: int) -> str:
-    words = rng.choices(PLAIN, k=rng.randint(8, 80))
+    words = rng.choices(PLAIN.split(), k=rng.randint(8, 80))
     if kind < 2:
         word = rng.choice(BANNED if kind == 0 else NEAR_MISSES)
         word = rng.choice((word, word.upper(), word.capitalize(), f"{word},", f"({word})"))
