@@ -12,6 +12,7 @@ from scipy import stats  # type: ignore[import-untyped,unused-ignore]
 from profiler.analysis.blocks import TOKENS_PER_S, BlockFigures, by_block
 from profiler.analysis.comparison import Estimates, Tax, estimate, taxes
 from profiler.analysis.metrics import TrialMetrics
+from profiler.analysis.stats import TEstimate
 
 TTFT = "ttft_ms.mean"
 
@@ -123,6 +124,15 @@ def test_the_run_could_have_found_what_it_says() -> None:
     half_width = (found.ci95[1] - found.ci95[0]) / 2
     assert half_width < found.mde < 2 * half_width
     assert 0 < found.mde_relative < 0.1
+
+
+def test_a_claim_that_one_arm_may_make_is_not_made_for_one_of_four() -> None:
+    floor = {TTFT: Estimates(TEstimate(0.0, 0.001, 9), None)}
+    chance = {TTFT: Estimates(TEstimate(2.5, 1.0, 9), None)}
+    alone = taxes({"a": chance}, floor)["a"][TTFT]
+    assert (round(alone.p_holm, 3), alone.verdict) == (0.034, "tax")
+    among = taxes({"a": chance, "b": chance, "c": chance, "d": chance}, floor)["a"][TTFT]
+    assert (round(among.p_holm, 3), among.verdict) == (0.135, "no difference found")
 
 
 @settings(deadline=None, max_examples=25)

@@ -57,10 +57,12 @@ def test_the_residual_has_its_interval_and_direct_its_stages() -> None:
 
 
 def test_many_arms_share_the_width() -> None:
-    lines = ledger_lines("a1", "a2", "a3", "a4", "a5", "a6", scale=300)
+    names = [f"arm{i}" for i in range(9)]
+    lines = ledger_lines(*names, scale=3000)
     assert max(map(len, lines)) <= 80
-    for name in ("a1", "a6"):
-        assert any(name in line for line in lines)
+    heads = [line.split() for line in lines if line.strip().startswith("arm")]
+    assert [name for head in heads for name in head] == names
+    assert sum(line.count("+90000 ±2") for line in lines) == 2 * len(names)
 
 
 def test_induced_by_difference_is_marked() -> None:
