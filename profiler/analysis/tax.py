@@ -12,6 +12,7 @@ from profiler.analysis.ledger import METRICS, TrialSums, fit_of, ledgers_of, sum
 from profiler.analysis.ledger_entries import Ledger, Waste
 from profiler.analysis.metrics import LATENCIES, TrialMetrics, trial_metrics
 from profiler.analysis.steady import Cut, TrialLevel, find_cut, level_of
+from profiler.analysis.step_model import StepFit
 from profiler.analysis.summary import Summary, summarise
 from profiler.analysis.validity import Finding, TrialFacts, facts_of, findings_of
 from profiler.errors import UserError
@@ -96,8 +97,11 @@ def analyse(run: StoredRun) -> RunResult:
     kept = [one for one in read if one.metrics.block not in warm_up.blocks]
     trials = [one.metrics for one in kept]
     by_arm = {arm: [t for t in trials if t.arm == arm] for arm in _order(run, trials)}
-    found, floor = _compared(by_arm)
-    arms = _arms(by_arm, found, [one.sums for one in kept if one.sums is not None])
+    sums = [one.sums for one in kept if one.sums is not None]
+    with ThreadPoolExecutor(1) as beside:
+        fit = beside.submit(fit_of, sums)
+        found, floor = _compared(by_arm)
+        arms = _arms(by_arm, found, sums, fit.result())
     return RunResult(
         run=run,
         blocks=len({t.block for t in trials}),
@@ -119,9 +123,11 @@ def _compared(by_arm: Mapping[str, Sequence[TrialMetrics]]) -> tuple[dict[str, d
 
 
 def _arms(
-    by_arm: Mapping[str, Sequence[TrialMetrics]], found: Mapping[str, dict[str, Tax]], sums: Sequence[TrialSums]
+    by_arm: Mapping[str, Sequence[TrialMetrics]],
+    found: Mapping[str, dict[str, Tax]],
+    sums: Sequence[TrialSums],
+    fit: StepFit | None,
 ) -> dict[str, ArmResult]:
-    fit = fit_of(sums)
     entries = {metric: ledgers_of(sums, metric, fit) for metric in METRICS}
     waste = wastes_of(sums, fit)
     return {
