@@ -5,7 +5,8 @@ interleaved run in process (baseline twice, a delay of 20 ms, a burner that take
 three runs of `vllm bench serve` of half the time each (delay, plain, burner: two estimates of two runs each),
 the two methods one after the other, so that both see the same machine weather. The delay's truth is known;
 the burner's is not, so that its error is the spread over the repeats. Trials are stored under
-results/precision-*. A Ctrl-C prints what there is. The last line is one JSON object.
+results/precision-*. A Ctrl-C prints what there is, and RESUME=results/precision-... goes on from there. The last
+line is one JSON object.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.interleaved import Interleaved
+from benchmarks.precision_resume import repeat_folder, resumed
 from benchmarks.precision_table import DELAY_MS, HEADER, Repeat, estimates, figures, row, table
 from benchmarks.two_runs import OUTPUT_TOKENS, USERS, NaiveRepeat, TwoRuns, VllmServer, scratch
 from guards.burner import CpuBurner
@@ -55,7 +57,9 @@ class Bench:
     async def run(self, repeats: int, done: list[Repeat]) -> None:
         """Repeat after repeat, each printed and added to `done` when it is over."""
         print(HEADER)
-        for number in range(repeats):
+        for number, repeat in enumerate(done):
+            print(row(number, repeat), flush=True)
+        for number in range(len(done), repeats):
             done.append(await self._repeat(number))
             print(row(number, done[-1]), flush=True)
 
@@ -63,7 +67,7 @@ class Bench:
         # Both the order of the methods and that of the three runs turn round from repeat to repeat.
         backwards = number % 2 == 1
         naive = await self._naive(number, backwards) if backwards else None
-        ours = await self.ours.run(self.minutes * 60, 1 + number, self.folder / f"repeat-{number:02d}")
+        ours = await self.ours.run(self.minutes * 60, 1 + number, repeat_folder(self.folder, number))
         naive = naive or await self._naive(number, backwards)
         with (self.folder / "two-runs.jsonl").open("a", encoding="utf-8") as lines:
             lines.write(naive.as_json() + "\n")
@@ -74,7 +78,7 @@ class Bench:
 
 
 @asynccontextmanager
-async def open_bench(minutes: float) -> AsyncIterator[Bench]:
+async def open_bench(minutes: float, folder: Path) -> AsyncIterator[Bench]:
     """Both engines up: they are quiet when idle, which is measured and printed."""
     prepare_environment()
     scenario = load_scenario(_ROOT / "scenarios" / "quickstart.yaml").model_copy(
@@ -88,7 +92,6 @@ async def open_bench(minutes: float) -> AsyncIterator[Bench]:
     settings = {**scenario.engine, **({} if cpu_has_bf16() else {"dtype": "float32"})}
     # Imports vLLM here and not in the engine's thread, which would keep the engine from being freed in the end.
     check_engine_settings(settings, "bench-precision")
-    folder = _ROOT / "results" / f"precision-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     async with AsyncExitStack() as resources:
         logs = Path(resources.enter_context(scratch()))
         burner = CpuBurner(BURNER_SHARE)
@@ -131,14 +134,14 @@ def _setting(name: str, default: float) -> float:
     return value
 
 
-async def _measure(minutes: float, repeats: int, done: list[Repeat]) -> None:
-    async with open_bench(minutes) as bench:
+async def _measure(minutes: float, repeats: int, folder: Path, done: list[Repeat]) -> None:
+    async with open_bench(minutes, folder) as bench:
         await bench.run(repeats, done)
 
 
-async def _until_stopped(minutes: float, repeats: int, done: list[Repeat]) -> str:
+async def _until_stopped(minutes: float, repeats: int, folder: Path, done: list[Repeat]) -> str:
     """Run to the end, or to a Ctrl-C or the engine's end; why it stopped early, empty where it did not."""
-    running = asyncio.ensure_future(_measure(minutes, repeats, done))
+    running = asyncio.ensure_future(_measure(minutes, repeats, folder, done))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)
     try:
@@ -152,13 +155,14 @@ async def _until_stopped(minutes: float, repeats: int, done: list[Repeat]) -> st
 
 def main() -> None:
     """Measure, print a row for each repeat, both methods side by side, then the figures as JSON."""
-    done: list[Repeat] = []
+    folder = Path(os.environ.get("RESUME") or _ROOT / "results" / f"precision-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     try:
         minutes, repeats = _setting("MINUTES", 4), int(_setting("REPEATS", 10))
+        done = resumed(folder) if os.environ.get("RESUME") else []
     except UserError as error:
         print(f"bench-precision: {error}", file=sys.stderr)
         sys.exit(2)
-    stopped = asyncio.run(_until_stopped(minutes, repeats, done))
+    stopped = asyncio.run(_until_stopped(minutes, repeats, folder, done))
     shown = figures(minutes, done)
     print(table(done, shown))
     if stopped:
