@@ -61,6 +61,8 @@ def calls_of(trial: StoredTrial) -> Calls:
     _, chunk_tokens = _flat(values.field("chunk_tokens"))
 
     def number(name: str) -> Ints:
+        if values.type.get_field_index(name) < 0:  # the first runs of schema 1 have no prompt lengths, no candidates
+            return np.zeros(len(values), dtype=np.int64)
         return np.asarray(pc.fill_null(values.field(name), 0).to_numpy(zero_copy_only=False), dtype=np.int64)
 
     return Calls(

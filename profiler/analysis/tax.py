@@ -223,6 +223,8 @@ def _warnings(
     for arm in arms.values():
         if arm.guard_errors:
             found.append(f"{arm.name}: {arm.guard_errors} guard checks gave no verdict (on_error applied)")
+    if BASELINE not in arms:
+        found.append(f"no finished trial of the baseline ({BASELINE}): there is nothing to compare with")
     if len({t.block for t in trials}) < 2:
         found.append("fewer than 2 blocks: no tax can be given an interval")
     return tuple(found)

@@ -1,8 +1,11 @@
 """A run on the modelled engine in virtual time: plan, trials, storage, and the tax that comes out."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from guards.generation import EngineDied, GenerationRequest
@@ -79,6 +82,17 @@ def stored_run(scenario: Scenario, folder: Path) -> Path:
     return run
 
 
+@pytest.fixture(scope="module")
+def original(scenario: Scenario, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stored_run(scenario, tmp_path_factory.mktemp("original"))
+
+
+@pytest.fixture
+def stored(original: Path, tmp_path: Path) -> Path:
+    """A run of the quickstart's scenario on disk, for one test to do with as it likes."""
+    return Path(shutil.copytree(original, tmp_path / "test"))
+
+
 def test_the_plan_runs_each_arm_once_a_block_and_the_baseline_twice() -> None:
     plan = plan_trials(["none", "a", "b"], 20, seed=5)
     for block in range(20):
@@ -134,8 +148,8 @@ def test_text_is_stored_only_on_request(scenario: Scenario) -> None:
     assert "" not in texts(True)
 
 
-def test_json_names_what_was_not_measured(scenario: Scenario, tmp_path: Path) -> None:
-    document = to_json(analyse(read_run(stored_run(scenario, tmp_path))))
+def test_json_names_what_was_not_measured(stored: Path) -> None:
+    document = to_json(analyse(read_run(stored)))
     arm = document["arms"]["input"]
     assert arm["metrics"]["energy_j_per_token"] is None
     assert arm["not_measured"]["energy_j_per_token"] == "no meter in a test"
@@ -143,44 +157,64 @@ def test_json_names_what_was_not_measured(scenario: Scenario, tmp_path: Path) ->
     assert not [key for key in arm["tax"] if key.endswith("p99")]
 
 
-def test_a_truncated_trial_is_named_and_left_out(scenario: Scenario, tmp_path: Path) -> None:
-    run = stored_run(scenario, tmp_path)
-    victim = run / "trials" / "0004.parquet"
+def test_a_truncated_trial_is_named_and_left_out(stored: Path) -> None:
+    victim = stored / "trials" / "0004.parquet"
     victim.write_bytes(victim.read_bytes()[:200])
-    result = analyse(read_run(run))
+    result = analyse(read_run(stored))
     assert any("0004.parquet" in warning for warning in result.warnings)
     assert sum(arm.requests for arm in result.arms.values()) == 11 * 8
 
 
-def test_a_trial_whose_pages_are_damaged_is_named_and_left_out(scenario: Scenario, tmp_path: Path) -> None:
-    run = stored_run(scenario, tmp_path)
-    victim = run / "trials" / "0004.parquet"
+def test_a_trial_whose_pages_are_damaged_is_named_and_left_out(stored: Path) -> None:
+    victim = stored / "trials" / "0004.parquet"
     content = victim.read_bytes()
     victim.write_bytes(content[:4] + b"\xff" * 2000 + content[2004:])
-    result = analyse(read_run(run))
+    result = analyse(read_run(stored))
     assert any("damaged and left out: 0004.parquet" in warning for warning in result.warnings)
     assert not any("trials finished" in warning for warning in result.warnings)
     assert sum(arm.requests for arm in result.arms.values()) == 11 * 8
 
 
-def test_a_run_with_nothing_readable_is_the_users_to_cure(scenario: Scenario, tmp_path: Path) -> None:
-    run = stored_run(scenario, tmp_path)
-    for file in (run / "trials").glob("*.parquet"):
+def test_a_run_with_nothing_readable_is_the_users_to_cure(stored: Path) -> None:
+    for file in (stored / "trials").glob("*.parquet"):
         content = file.read_bytes()
         file.write_bytes(content[:4] + b"\xff" * 2000 + content[2004:])
     with pytest.raises(UserError, match="none of its trials can be read"):
-        analyse(read_run(run))
+        analyse(read_run(stored))
 
 
-def test_what_is_read_by_column_is_what_is_read_whole(scenario: Scenario, tmp_path: Path) -> None:
+def test_what_is_read_by_column_is_what_is_read_whole(stored: Path) -> None:
     """Columns that the analysis does not name would be missing from a run on disk only."""
-    run = read_run(stored_run(scenario, tmp_path))
+    run = read_run(stored)
     in_memory = StoredRun(run.path, run.manifest, run.trials, run.damaged)
     assert to_json(analyse(run)) == to_json(analyse(in_memory))
 
 
-def test_the_ledger_of_a_run_holds_the_delay_as_direct(scenario: Scenario, tmp_path: Path) -> None:
-    arm = analyse(read_run(stored_run(scenario, tmp_path))).arms["input"]
+def test_a_run_from_before_prompt_lengths_is_still_reported(stored: Path) -> None:
+    now = analyse(read_run(stored)).arms["input"]
+    for file in (stored / "trials").glob("*.parquet"):
+        table = pq.read_table(file)
+        calls = table["engine_calls"].combine_chunks()
+        kept = [f.name for f in calls.type.value_type if f.name not in ("candidates", "prompt_tokens")]
+        values = pa.StructArray.from_arrays([calls.values.field(name) for name in kept], names=kept)
+        old = pa.ListArray.from_arrays(calls.offsets, values)
+        at = table.schema.get_field_index("engine_calls")
+        pq.write_table(table.set_column(at, "engine_calls", old), file)
+    then = analyse(read_run(stored)).arms["input"]
+    assert then.tax == now.tax
+    assert then.ledger["e2el_ms"].direct == now.ledger["e2el_ms"].direct
+
+
+def test_a_run_without_its_baseline_says_so(stored: Path) -> None:
+    run = read_run(stored)
+    alone = StoredRun(run.path, run.manifest, tuple(t for t in run.trials if t.info.arm == "input"), ())
+    result = analyse(alone)
+    assert any("no finished trial of the baseline" in warning for warning in result.warnings)
+    assert result.arms["input"].tax == {}
+
+
+def test_the_ledger_of_a_run_holds_the_delay_as_direct(stored: Path) -> None:
+    arm = analyse(read_run(stored)).arms["input"]
     for ledger in arm.ledger.values():
         assert ledger.direct.contains(DELAY_NS / 1e6)
         parts = (ledger.direct, ledger.induced, ledger.waste, ledger.saved, ledger.residual)
@@ -188,11 +222,10 @@ def test_the_ledger_of_a_run_holds_the_delay_as_direct(scenario: Scenario, tmp_p
     assert arm.waste is not None
 
 
-def test_a_run_that_stopped_early_says_so(scenario: Scenario, tmp_path: Path) -> None:
-    run = stored_run(scenario, tmp_path)
-    for file in sorted((run / "trials").glob("*.parquet"))[7:]:
+def test_a_run_that_stopped_early_says_so(stored: Path) -> None:
+    for file in sorted((stored / "trials").glob("*.parquet"))[7:]:
         file.unlink()
-    assert any("7 of 12 trials finished" in warning for warning in analyse(read_run(run)).warnings)
+    assert any("7 of 12 trials finished" in warning for warning in analyse(read_run(stored)).warnings)
 
 
 def test_an_engine_that_dies_ends_the_trial(scenario: Scenario) -> None:
