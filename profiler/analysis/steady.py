@@ -71,7 +71,8 @@ def find_cut(levels: Sequence[TrialLevel]) -> Cut:
     A block counts by the mean over its trials of each one's distance from its arm's median. All of a
     block's trials weigh the same: the choice is then uncorrelated with the block's arm - baseline
     difference, and cutting does not bias the tax. What the rule proposes is cut if the level changes there
-    by at least 5 %, and by more than the later blocks' own scatter explains (two-sided t, 1 %).
+    by at least 5 %, and by more than the later blocks' own scatter explains (two-sided t, 1 %). The t takes
+    blocks as independent: a drift that lasts for several blocks is sometimes cut too, which costs data only.
     """
     blocks, series = _by_block(levels)
     if len(series) < LEAST_BLOCKS:

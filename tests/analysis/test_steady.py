@@ -77,6 +77,11 @@ def test_blocked_and_failed_requests_do_not_look_like_speed() -> None:
     assert settled(trials).cut_blocks == ()
 
 
+def test_a_block_without_its_slow_arm_does_not_look_fast() -> None:
+    trials = [t for t in run([1.0] * 10, guard=3.0) if t.info.block > 1 or t.info.arm == "none"]
+    assert settled(trials).cut_blocks == ()
+
+
 @given(st.lists(st.floats(-5, 5, width=16), min_size=3, max_size=40))
 @settings(max_examples=60)
 def test_mser_agrees_with_the_standard_errors_of_scipy(series: list[float]) -> None:

@@ -102,6 +102,12 @@ def test_a_trace_gives_arrivals_answer_lengths_and_prompt_lengths(tmp_path: Path
     assert [len(work.prompts[i].prompt) // 4 for i in (0, 2)] == pytest.approx([200, 150], abs=4)
 
 
+def test_a_traces_answers_have_their_length_whatever_the_output_setting(tmp_path: Path) -> None:
+    load = trace_file(tmp_path, [(0, 20, 300)] * 8)
+    scenario = scenario_with(tmp_path, load, output={"length": "natural", "max_tokens": 5}, engine={})
+    assert {record.output_tokens for record in run(drawn(scenario)).records} == {300}
+
+
 def test_each_block_replays_the_next_rows_and_starts_again_at_the_end(tmp_path: Path) -> None:
     load = trace_file(tmp_path, [(0, 5, 1), (1, 5, 2), (3, 5, 3), (4, 5, 4), (9, 5, 5)])
     scenario = scenario_with(tmp_path, load, requests_per_trial=2)
