@@ -1,7 +1,7 @@
 """A scenario's load, as its requests see it: when they are due, how long they are, the same in every arm."""
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from profiler.cli import main
 from profiler.engines.modelled import ModelledEngine
 from profiler.engines.tap import Tap
 from profiler.engines.virtual_time import now_ns, run_virtual
-from profiler.load import TraceRow, window
+from profiler.load import TraceRow, quiet_gc, window
 from profiler.load.schedule import fit, lengthened
 from profiler.prompts import read_prompt_sets, trace_note
 from profiler.records.record import RequestRecord
@@ -24,6 +24,13 @@ from profiler.trial import Outcomes, Stop, Workload, run_trial
 
 ROOT = Path(__file__).parents[2]
 AZURE = ROOT.parent / "shared" / "data" / "azure_llm_trace_conv_2023.csv"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_collection() -> Iterator[None]:
+    """Collect once for all: each trial would anew, over the heap of the whole test run."""
+    with quiet_gc():
+        yield
 
 
 def scenario_with(tmp_path: Path, load: dict[str, Any], **changed: Any) -> Scenario:
@@ -247,11 +254,13 @@ def test_garbage_is_collected_before_the_clock_starts(tmp_path: Path) -> None:
         return await run_trial(stack, work, "t", watch=lambda record: None, now_ns=clock)
 
     work = drawn(scenario_with(tmp_path, {"kind": "poisson", "rate_hz": 50}))
+    gc.enable()
     gc.callbacks.append(collected)
     try:
         run_virtual(trial)
     finally:
         gc.callbacks.remove(collected)
+        gc.disable()
     first, last = events.index("clock"), len(events) - events[::-1].index("clock")
     assert events[first - 1] == "gc stop"
     assert set(events[first:last]) == {"clock"}
