@@ -9,7 +9,7 @@ TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 export MODEL SCENARIO GUARDS OUT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup profile report doctor test check format clean
+.PHONY: help setup profile report calibrate doctor test check format clean
 
 help: ## list the targets
 	@echo "usage: make TARGET [MODEL=hub/id-or-folder] [SCENARIO=file.yaml] [GUARDS=input,output] [OUT=folder]"
@@ -23,6 +23,9 @@ profile: setup ## measure what guards cost: the embedded model, or MODEL=...
 
 report: setup ## show a stored run again: RUN=results/latest
 	@$(BIN)/alignment-tax report "$${RUN:-results/latest}"
+
+calibrate: setup ## inject known taxes and see what is recovered: FLAGS=--modelled
+	@$(BIN)/alignment-tax calibrate $(FLAGS)
 
 doctor: setup ## say what this machine can measure
 	@$(BIN)/alignment-tax doctor

@@ -1,4 +1,4 @@
-"""The command line: `alignment-tax profile | report | doctor`."""
+"""The command line: `alignment-tax profile | report | doctor | calibrate`."""
 
 import argparse
 import sys
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from guards.assets import AssetError
 from guards.scorers.worker import WorkerDied
-from profiler.commands import doctor, profile, report
+from profiler.commands import calibrate, doctor, profile, report
 from profiler.errors import UserError
 
-_COMMANDS = (profile, report, doctor)
+_COMMANDS = (profile, report, doctor, calibrate)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

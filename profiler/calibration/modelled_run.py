@@ -95,9 +95,7 @@ def _controls(setting: Setting, engine: ModelledEngine, seed: int) -> Mapping[st
 
 async def _trial(planned: PlannedTrial, generator: Generator, work: Workload) -> StoredTrial:
     found = await run_trial(generator, work, f"t{planned.index}", watch=_ignore, now_ns=now_ns)
-    info = TrialInfo(
-        planned.index, planned.block, planned.arm, planned.replicate, found.started_ns, found.ended_ns
-    )
+    info = TrialInfo(planned.index, planned.block, planned.arm, planned.replicate, found.started_ns, found.ended_ns)
     return StoredTrial(info, as_table(info, found.records))
 
 
