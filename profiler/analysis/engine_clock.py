@@ -37,4 +37,8 @@ class EngineClock:
         return np.where(stayed, end - begin, 0.0)
 
     def _at(self, times_ns: Ints) -> Floats:
-        return np.stack([np.interp(times_ns, self.edges_ns, self.totals[:, i]) for i in range(FEATURES)], axis=1)
+        """The totals at some times; what a step holds is spread evenly over it."""
+        after = np.clip(np.searchsorted(self.edges_ns, times_ns), 1, len(self.edges_ns) - 1)
+        low, high = self.edges_ns[after - 1], self.edges_ns[after]
+        part = np.clip((times_ns - low) / np.maximum(high - low, 1), 0.0, 1.0)[:, None]
+        return np.asarray(self.totals[after - 1] * (1 - part) + self.totals[after] * part)

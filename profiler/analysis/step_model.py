@@ -107,7 +107,8 @@ def _whitened(design: _Design) -> tuple[dict[int, float], Floats, Floats]:
     """Each block's speed, and rows and target with the errors' growth and correlation taken out."""
     size = np.maximum(design.columns[:, :LOADS] @ _first_fit(design), 1e-6)
     speed = _speeds(design, design.duration_ms / size)
-    pace = np.array([speed[b] for b in design.block.tolist()])
+    names, place = np.unique(design.block, return_inverse=True)
+    pace = np.array([speed[b] for b in names.tolist()])[place]
     rows, target = design.columns / size[:, None], design.duration_ms / pace / size
     error = target - rows @ _solve(rows.T @ rows, rows.T @ target)
     # One stall says little of what an ordinary step costs: errors beyond three robust deviations count less.

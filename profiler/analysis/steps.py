@@ -16,6 +16,8 @@ from profiler.analysis.timeline import Floats
 WORK = (Stage.PREFILL.value, Stage.DECODE.value, Stage.WORK.value)
 # Arrivals nearer to each other than this share of a step belong together.
 _BUNCH = 0.25
+# Arrivals that are looked at to find out how long a step is.
+_SAMPLE = 65_536
 
 
 @dataclass(frozen=True)
@@ -64,33 +66,52 @@ def steps_of(calls: Calls, spans: Spans, delivered: Ints) -> Steps | None:
     if period_ns <= 0:
         return None
     order = np.argsort(calls.chunk_ns, kind="stable")
-    when, call, tokens = calls.chunk_ns[order], calls.chunk_call[order], calls.chunk_tokens[order]
-    bunch = np.cumsum(np.diff(when, prepend=when[0]) > _BUNCH * period_ns).astype(np.int64)
-    count = int(bunch[-1]) + 1
-    end_ns = np.zeros(count, dtype=np.int64)
-    end_ns[bunch] = when  # the last arrival of the bunch
-    turns = np.ones(count)
-    np.maximum.at(turns, bunch, tokens / 1.0)
-    place = _place_in_call(calls)[order]
-    # A request's first tokens come out of its prefill: they cost no decoding.
-    decoded = np.where(place < calls.candidates[call], 0, tokens)
-    prompts = np.where(place == 0, calls.prompt_tokens[call], 0)
-    more = calls.candidates[call] - 1
-    wasted = _wasted_share(calls, delivered)[call]
-    needless = np.minimum(wasted * calls.candidates[call] / np.maximum(more, 1), 1.0)
+    when, tokens = calls.chunk_ns[order], calls.chunk_tokens[order]
+    begins = np.flatnonzero(np.diff(when, prepend=when[0] - round(period_ns)) > _BUNCH * period_ns)
+    end_ns = when[np.append(begins[1:], len(when)) - 1]
     start_ns = _starts(end_ns, calls)
     return Steps(
         start_ns,
         end_ns,
-        turns,
-        _sum(bunch, decoded, count),
-        _sum(bunch, prompts, count),
-        _sum(bunch, prompts * more, count),
-        np.where(_sum(bunch, wasted < 1, count) == 0, turns, 0.0),
-        _sum(bunch, decoded * wasted, count),
-        _sum(bunch, np.where(wasted >= 1, prompts, 0), count),
-        _sum(bunch, prompts * more * needless, count),
+        np.maximum(np.maximum.reduceat(tokens, begins), 1).astype(np.float64),
+        *_load(calls, end_ns, np.add.reduceat(tokens, begins)),
+        *_wasted(calls, end_ns, delivered),
         work_ms(spans, start_ns, end_ns),
+    )
+
+
+def _load(calls: Calls, end_ns: Ints, tokens: Ints) -> tuple[Floats, Floats, Floats]:
+    """Tokens decoded in each step, prompt tokens read, and copies of these."""
+    count, (first, firsts) = len(end_ns), _firsts(calls)
+    at = np.searchsorted(end_ns, calls.chunk_ns[first])
+    prompts = calls.prompt_tokens[calls.chunk_call[first]]
+    copies = prompts * (calls.candidates[calls.chunk_call[first]] - 1)
+    # A request's first tokens come out of its prefill: they cost no decoding.
+    free = _sum(np.searchsorted(end_ns, calls.chunk_ns[firsts]), calls.chunk_tokens[firsts], count)
+    return tokens - free, _sum(at, prompts, count), _sum(at, copies, count)
+
+
+def _wasted(calls: Calls, end_ns: Ints, delivered: Ints) -> tuple[Floats, Floats, Floats, Floats]:
+    """Turns, tokens, prompt tokens and copies of each step that no user got."""
+    count, share = len(end_ns), _wasted_share(calls, delivered)
+    if not (share > 0).any():
+        return np.zeros(count), np.zeros(count), np.zeros(count), np.zeros(count)
+    first, firsts = _firsts(calls)
+    decoded = np.ones(len(calls.chunk_ns), dtype=np.bool_)
+    decoded[firsts] = False
+    lossy = share[calls.chunk_call] > 0
+    at = np.searchsorted(end_ns, calls.chunk_ns)
+    lost = _sum(at[lossy], (calls.chunk_tokens * decoded * share[calls.chunk_call])[lossy], count)
+    useful = _sum(at, share[calls.chunk_call] < 1, count) > 0
+    call = calls.chunk_call[first]
+    more = calls.candidates[call] - 1
+    needless = np.minimum(share[call] * calls.candidates[call] / np.maximum(more, 1), 1.0)
+    prompts = calls.prompt_tokens[call]
+    return (
+        np.where(useful, 0.0, 1.0),
+        lost,
+        _sum(at[first], prompts * (share[call] >= 1), count),
+        _sum(at[first], prompts * more * needless, count),
     )
 
 
@@ -116,24 +137,26 @@ def _union(start: Ints, end: Ints) -> tuple[Ints, Ints]:
 
 def _period_ns(calls: Calls) -> float:
     """Median time between a sequence's tokens: between arrivals of a call as many apart as it has candidates."""
-    ahead = np.arange(len(calls.chunk_ns)) + calls.candidates[calls.chunk_call]
-    inside = ahead < len(calls.chunk_ns)
-    here, there = np.flatnonzero(inside), ahead[inside]
-    same = calls.chunk_call[here] == calls.chunk_call[there]
-    gaps = calls.chunk_ns[there[same]] - calls.chunk_ns[here[same]]
+    call, when = calls.chunk_call[:_SAMPLE], calls.chunk_ns[:_SAMPLE]
+    ahead = np.arange(len(when)) + calls.candidates[call]
+    here = np.flatnonzero(ahead < len(when))
+    here = here[call[here] == call[ahead[here]]]
+    gaps = when[ahead[here]] - when[here]
     return float(np.median(gaps)) if len(gaps) else 0.0
 
 
-def _place_in_call(calls: Calls) -> Ints:
-    """0 for a call's first chunk, 1 for its second, and so on."""
-    begins = np.diff(calls.chunk_call, prepend=-1) != 0
-    place = np.arange(len(calls.chunk_call))
-    return np.asarray(place - np.maximum.accumulate(np.where(begins, place, 0)))
+def _firsts(calls: Calls) -> tuple[Ints, Ints]:
+    """Where each call's first chunk is, and where the first chunks of all its candidates are."""
+    first = np.flatnonzero(np.diff(calls.chunk_call, prepend=-1) != 0)
+    sizes = np.diff(np.append(first, len(calls.chunk_call)))
+    many = np.minimum(calls.candidates[calls.chunk_call[first]], sizes)
+    place = np.arange(int(many.sum())) - np.repeat(np.cumsum(many) - many, many)
+    return first, np.repeat(first, many) + place
 
 
 def _wasted_share(calls: Calls, delivered: Ints) -> Floats:
     """Which part of each call's tokens no user got; spread evenly, since records do not tell candidates apart."""
-    made = np.bincount(calls.request, calls.output_tokens, len(delivered))
+    made = _sum(calls.request, calls.output_tokens, len(delivered))
     share = 1 - np.minimum(delivered / np.maximum(made, 1), 1.0)
     return np.asarray(share[calls.request], dtype=np.float64)
 
