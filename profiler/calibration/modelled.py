@@ -76,7 +76,7 @@ def calibrate_modelled(setting: Setting, repeats: int, workers: int, progress: P
         powered = replace(setting, small_ms=_SMALL * ttft_ms)
         found = pool.map(partial(run_repeat, powered, truth), range(1, repeats + 1), chunksize=2)
         done = list(_told(found, "repeat", repeats, progress))
-    return _pool(done, setting.scenario.blocks, ttft_ms)
+    return pool(done, setting.scenario.blocks, ttft_ms)
 
 
 def _told(results: Iterator[T], what: str, total: int, progress: Progress) -> Iterator[T]:
@@ -92,7 +92,8 @@ def _truth(means: Sequence[Mapping[tuple[str, str], float]], setting: Setting) -
     return costs, average[BASELINE, "ttft_ms"]
 
 
-def _pool(done: Sequence[Repeat], blocks: int, ttft_ms: float) -> ModelledCalibration:
+def pool(done: Sequence[Repeat], blocks: int, ttft_ms: float) -> ModelledCalibration:
+    """Every control's statements over the repeats, and the shares of repeats."""
     statements: dict[tuple[str, str, str], list[Statement]] = {}
     for statement in (s for repeat in done for s in repeat.statements):
         statements.setdefault(statement.key, []).append(statement)

@@ -24,7 +24,7 @@ class Statement:
     @property
     def covered(self) -> bool | None:
         """Whether the interval holds what was injected; None where that is not known."""
-        return None if self.injected is None else self.recovered.contains(self.injected)
+        return None if self.injected is None else bool(self.recovered.contains(self.injected))
 
     @property
     def key(self) -> tuple[str, str, str]:
