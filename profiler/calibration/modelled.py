@@ -69,12 +69,12 @@ def calibrate_modelled(setting: Setting, repeats: int, workers: int, progress: P
     if repeats < 1:
         raise ValueError("needs one repeat or more")
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context) as executor:
         seeds = range(_TRUTH_SEEDS, _TRUTH_SEEDS + repeats)
-        tasks = pool.map(partial(noiseless_means, setting), seeds, chunksize=2)
+        tasks = executor.map(partial(noiseless_means, setting), seeds, chunksize=2)
         truth, ttft_ms = _truth(list(_told(tasks, "truth", repeats, progress)), setting)
         powered = replace(setting, small_ms=_SMALL * ttft_ms)
-        found = pool.map(partial(run_repeat, powered, truth), range(1, repeats + 1), chunksize=2)
+        found = executor.map(partial(run_repeat, powered, truth), range(1, repeats + 1), chunksize=2)
         done = list(_told(found, "repeat", repeats, progress))
     return pool(done, setting.scenario.blocks, ttft_ms)
 
