@@ -72,7 +72,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def _jump(self, seconds: float | None) -> None:
         if seconds is None:
             raise Deadlock("every task waits for another: nothing is ready and no timer is set")
-        self._virtual_ns += round(seconds * 1e9)
+        # A timer half a nanosecond away rounds to none, and asyncio would ask for it for ever.
+        self._virtual_ns += max(1, round(seconds * 1e9))
         if self._virtual_ns > LIMIT_NS:
             raise OverflowError("virtual time has run for 2e6 s: asyncio's timers no longer resolve a nanosecond")
 

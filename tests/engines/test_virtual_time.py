@@ -152,3 +152,13 @@ def test_errors_come_out() -> None:
 
     with pytest.raises(LookupError, match="mine"):
         run_virtual(main)
+
+
+def test_half_a_nanosecond_passes_too() -> None:
+    # At this time half a nanosecond is a little less in floating point, and rounds to nothing.
+    async def main() -> int:
+        await asyncio.sleep((933_366_065_661 - now_ns()) / 1e9)
+        await asyncio.sleep(0.5e-9)
+        return now_ns()
+
+    assert run_virtual(main) == 933_366_065_662
