@@ -1,0 +1,1 @@
+"""The saturation sweep: up to which rate each arm keeps its objectives."""
