@@ -1,24 +1,31 @@
-"""The experiment: warm up, run every planned trial, store each before the next starts."""
+"""The experiment: warm up, run block after block, store each trial before the next starts."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+import gc
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from guards.generation import Generator
 from guards.guard import Guard
 from guards.stack import stack
+from profiler.analysis.metrics import TrialMetrics, trial_metrics
+from profiler.analysis.until import looked
 from profiler.engines.engine import Engine
 from profiler.engines.tap import Tap
+from profiler.load import quiet_gc
 from profiler.meters.energy import EnergyMeter, NotMeasured
 from profiler.meters.memory import MemoryMeter, cpu_seconds
-from profiler.plan import PlannedTrial
+from profiler.plan import PlannedTrial, plan_block
 from profiler.prompts import PromptSets
 from profiler.records.record import Readings, RequestRecord, TrialInfo
-from profiler.records.store import write_trial
-from profiler.scenario import Scenario
+from profiler.records.store import StoredTrial, as_table, write_stored
+from profiler.scenario import BASELINE, Scenario
 from profiler.trial import Outcomes, Workload, run_trial
+
+ALL_DONE = "all blocks done"
 
 
 class Progress(Protocol):
@@ -54,11 +61,10 @@ class Experiment:
     scenario: Scenario
     sets: PromptSets
     bench: Bench
-    plan: tuple[PlannedTrial, ...]
     run: Path
 
-    async def execute(self, progress: Progress) -> None:
-        """Warm up every arm, then run and store the planned trials in order.
+    async def execute(self, progress: Progress) -> str:
+        """Warm up every arm, then run and store block after block; returns why it ended.
 
         Raises:
             EngineDied: the engine is gone; what was stored stays.
@@ -66,10 +72,17 @@ class Experiment:
         """
         stacks = self._stacks()
         await self._warm_up(stacks)
-        for planned in self.plan:
-            progress.trial_started(planned)
-            info = await self._trial(planned, stacks[planned.arm], progress)
-            progress.trial_stored(info)
+        arms, seen = list(stacks), _Seen(self.scenario, time.monotonic())
+        # Once for the whole run: what lives by now is never looked at again.
+        with quiet_gc():
+            while not seen.ending:
+                for planned in plan_block(arms, seen.blocks, self.scenario.seed):
+                    progress.trial_started(planned)
+                    trial = await self._trial(planned, stacks[planned.arm], progress)
+                    progress.trial_stored(trial.info)
+                    seen.add(trial)
+                seen.block_is_over([arm for arm in arms if arm != BASELINE])
+        return seen.ending
 
     def _stacks(self) -> dict[str, Generator]:
         tap = Tap(self.bench.engine)
@@ -82,10 +95,11 @@ class Experiment:
         for arm, generator in stacks.items():
             await run_trial(generator, Workload(self.scenario, prompts, 0), f"warm-{arm}", watch=_ignore)
 
-    async def _trial(self, planned: PlannedTrial, generator: Generator, progress: Progress) -> TrialInfo:
+    async def _trial(self, planned: PlannedTrial, generator: Generator, progress: Progress) -> StoredTrial:
         bench = self.bench
         work = Workload.draw(self.scenario, self.sets, planned.block)
         await bench.engine.reset_prefix_cache()
+        gc.collect()  # only what the trials since the start have left
         await asyncio.to_thread(bench.memory.reset)
         before, cpu, energy_j = bench.engine.counters(), cpu_seconds(), self._energy_j()
         tag = f"t{planned.index}"
@@ -95,12 +109,43 @@ class Experiment:
         peak_mib = await asyncio.to_thread(bench.memory.peak_mib)
         readings = Readings(peak_mib, cpu_seconds() - cpu, energy)
         info = _info(planned, found, readings, after.aborted - before.aborted)
-        await asyncio.to_thread(write_trial, self.run, info, found.records)
-        return info
+        trial = StoredTrial(info, await asyncio.to_thread(as_table, info, found.records))
+        await asyncio.to_thread(write_stored, self.run, trial)
+        return trial
 
     def _energy_j(self) -> float | None:
         meter = self.bench.energy
         return None if isinstance(meter, NotMeasured) else meter.read_j()
+
+
+@dataclass
+class _Seen:
+    """What the decision to go on needs: how many blocks there are, and under `until` their figures."""
+
+    scenario: Scenario
+    began_s: float
+    blocks: int = 0
+    ending: str = ""
+    trials: list[TrialMetrics] = field(default_factory=list)
+
+    def add(self, trial: StoredTrial) -> None:
+        """A trial is over."""
+        if self.scenario.until is not None:
+            self.trials.append(trial_metrics(trial))
+
+    def block_is_over(self, arms: Sequence[str]) -> None:
+        """Decide whether another block is run."""
+        self.blocks += 1
+        until = self.scenario.until
+        if until is None:
+            self.ending = ALL_DONE if self.blocks >= self.scenario.blocks else ""
+            return
+        found, minutes = looked(until, self.trials, arms), (time.monotonic() - self.began_s) / 60
+        if found.over:
+            self.ending = "narrow enough" if found.narrow else f"max_blocks ({until.max_blocks}) reached"
+        elif minutes * (1 + 1 / self.blocks) > until.max_minutes:
+            # Another block would take longer than is allowed.
+            self.ending = f"max_minutes ({until.max_minutes:g}) reached"
 
 
 def _info(planned: PlannedTrial, found: Outcomes, readings: Readings, aborted: int) -> TrialInfo:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -23,11 +24,12 @@ def plan_trials(arms: Sequence[str], blocks: int, seed: int) -> tuple[PlannedTri
 
     `arms` holds the baseline once. The order is drawn anew in each block from `seed`.
     """
+    return tuple(chain.from_iterable(plan_block(arms, block, seed) for block in range(blocks)))
+
+
+def plan_block(arms: Sequence[str], block: int, seed: int) -> tuple[PlannedTrial, ...]:
+    """One block's trials, counted on from those of the blocks before it."""
     members = [(arm, 0) for arm in arms] + [(BASELINE, 1)]
-    trials: list[PlannedTrial] = []
-    for block in range(blocks):
-        order = np.random.default_rng([seed, block, 7]).permutation(len(members))
-        for position in order:
-            arm, replicate = members[position]
-            trials.append(PlannedTrial(len(trials), block, arm, replicate))
-    return tuple(trials)
+    order = np.random.default_rng([seed, block, 7]).permutation(len(members))
+    first = block * len(members)
+    return tuple(PlannedTrial(first + place, block, *members[which]) for place, which in enumerate(order))

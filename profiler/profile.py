@@ -23,9 +23,8 @@ from profiler.experiment import Bench, Experiment
 from profiler.machine import cpu_has_bf16, cpu_name, git_commit, machine, versions
 from profiler.meters.energy import NotMeasured, find_energy_meter
 from profiler.meters.memory import MemoryMeter
-from profiler.plan import plan_trials
 from profiler.prompts import PromptSets, read_prompt_sets, trace_note
-from profiler.records.store import create_run
+from profiler.records.store import create_run, write_ending
 from profiler.report.progress import RunProgress
 from profiler.scenario import Scenario
 
@@ -62,37 +61,43 @@ async def profile(options: Options, console: Console) -> Finished:
     check_engine_settings(scenario.engine, options.where)
     async with AsyncExitStack() as resources:
         bench = await resources.enter_async_context(open_bench(scenario, options.where, console))
-        plan = plan_trials(list(scenario.stacks()), scenario.blocks, scenario.seed)
         run_id = f"{scenario.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-        run = create_run(options.out, run_id, {"id": run_id, **manifest(scenario, sets, bench, len(plan))})
-        experiment = Experiment(scenario, sets, bench, plan, run)
-        stopped = await _execute(experiment, console)
+        run = create_run(options.out, run_id, {"id": run_id, **manifest(scenario, sets, bench)})
+        stopped = await execute(Experiment(scenario, sets, bench, run), console)
     return Finished(run, stopped)
 
 
-async def _execute(experiment: Experiment, console: Console) -> str | None:
-    """Run to the end; the reason if it stopped before."""
-    scenario, plan = experiment.scenario, experiment.plan
-    running = asyncio.ensure_future(_watched(experiment, console, len(plan), scenario))
+async def execute(experiment: Experiment, console: Console) -> str | None:
+    """Run to the end and store why it ended; the reason if it stopped before."""
+    running = asyncio.ensure_future(_watched(experiment, console))
     loop = asyncio.get_running_loop()
     # One Ctrl-C ends the trial under way in order; requests in flight are aborted in the engine.
     loop.add_signal_handler(signal.SIGINT, running.cancel)
     loop.add_signal_handler(signal.SIGTERM, running.cancel)
     try:
-        await running
+        ending, stopped = await running, None
     except asyncio.CancelledError:
-        return "interrupted"
+        ending = stopped = "interrupted"
     except EngineDied as error:
-        return str(error)
+        ending = stopped = str(error)
     finally:
         loop.remove_signal_handler(signal.SIGINT)
         loop.remove_signal_handler(signal.SIGTERM)
-    return None
+    write_ending(experiment.run, ending)
+    return stopped
 
 
-async def _watched(experiment: Experiment, console: Console, trials: int, scenario: Scenario) -> None:
-    with RunProgress(console, trials, scenario.blocks, scenario.requests_per_trial) as progress:
-        await experiment.execute(progress)
+async def _watched(experiment: Experiment, console: Console) -> str:
+    scenario = experiment.scenario
+    blocks = scenario.blocks if scenario.until is None else None
+    trials = trials_per_block(scenario)
+    with RunProgress(console, trials, blocks, scenario.requests_per_trial) as progress:
+        return await experiment.execute(progress)
+
+
+def trials_per_block(scenario: Scenario) -> int:
+    """Every arm once, and the baseline again."""
+    return len(scenario.stacks()) + 1
 
 
 @asynccontextmanager
@@ -148,7 +153,7 @@ def _check_model(model: str) -> None:
         raise UserError(f"MODEL: cannot get {model} from the hub ({reason}): check the id, access, network") from error
 
 
-def manifest(scenario: Scenario, sets: PromptSets, bench: Bench, trials: int) -> dict[str, Any]:
+def manifest(scenario: Scenario, sets: PromptSets, bench: Bench) -> dict[str, Any]:
     """What `run.json` says of a run: scenario, facts, machine, versions, what is not measured and why."""
     energy = bench.energy
     facts = dict(bench.engine.facts)
@@ -160,7 +165,8 @@ def manifest(scenario: Scenario, sets: PromptSets, bench: Bench, trials: int) ->
         "facts": {**facts, "device_name": device, "scenario": scenario.name},
         "scenario": scenario.model_dump(mode="json"),
         "arms": list(scenario.stacks()),
-        "planned_trials": trials,
+        "stacks": {arm: list(guards) for arm, guards in scenario.stacks().items()},
+        **({} if scenario.until else {"planned_trials": scenario.blocks * trials_per_block(scenario)}),
         "prompts": {label: len(prompts) for label, prompts in sets.by_label.items()},
         "machine": machine(),
         "versions": versions(),

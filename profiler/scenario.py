@@ -7,7 +7,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from guards.config import GuardConfig
+from profiler.coalitions import Attribution, with_coalitions
 from profiler.errors import UserError
+from profiler.percent import Percent
 
 BASELINE = "none"
 
@@ -110,6 +112,25 @@ class SloConfig(_Strict):
     e2el_ms: float | None = Field(default=None, gt=0)
 
 
+class UntilConfig(_Strict):
+    """Add blocks until every arm's tax on `metric` is known to within `half_width`, or `max_minutes` are over."""
+
+    metric: Literal[
+        "ttft_mean", "ttft_p50", "ttft_p90", "tpot_mean", "tpot_p50", "tpot_p90",
+        "e2el_mean", "e2el_p50", "e2el_p90", "output_tokens_per_s",
+    ]  # fmt: skip
+    half_width: Annotated[Percent, Field(gt=0, le=1)]
+    max_minutes: float = Field(default=30, gt=0)
+    min_blocks: int = Field(default=8, ge=2)
+    max_blocks: int = Field(default=200, ge=2)
+
+    @model_validator(mode="after")
+    def _blocks_fit(self) -> "UntilConfig":
+        if self.min_blocks > self.max_blocks:
+            raise ValueError("min_blocks must not exceed max_blocks")
+        return self
+
+
 class Scenario(_Strict):
     """Everything that a run is made of."""
 
@@ -124,13 +145,17 @@ class Scenario(_Strict):
     load: Annotated[Load, Field(discriminator="kind")] = ClosedLoad(kind="closed")
     guards: dict[str, GuardConfig] = Field(min_length=1)
     arms: dict[str, list[str]] = {}
+    attribution: Attribution = "none"
     blocks: int = Field(default=6, ge=1)
+    until: UntilConfig | None = None
     seed: int = 1
     slo: SloConfig = SloConfig()
     keep_text: bool = False
 
     @model_validator(mode="after")
     def _arms_name_guards(self) -> "Scenario":
+        if BASELINE in self.guards:
+            raise ValueError(f"guards.{BASELINE}: this is the baseline's name: rename the guard")
         for arm, names in self.arms.items():
             if arm == BASELINE and names:
                 raise ValueError(f"arms.{BASELINE} is the baseline: it takes no guards")
@@ -138,29 +163,38 @@ class Scenario(_Strict):
                 if name not in self.guards:
                     known = ", ".join(self.guards)
                     raise ValueError(f"arms.{arm} names the unknown guard `{name}`: there are {known}")
+        self.stacks()  # refuses an attribution that would take too many arms
         return self
 
     def stacks(self) -> dict[str, tuple[str, ...]]:
-        """Guard names by arm, the baseline first. Without `arms`: each guard alone, then all together."""
+        """Guard names by arm, the baseline first. Without `arms`: each guard alone, then all together.
+
+        `attribution` adds the subsets of stacks that it needs.
+        """
         arms = {arm: tuple(names) for arm, names in self.arms.items() if arm != BASELINE}
         if not arms:
             arms = {name: (name,) for name in self.guards}
             if len(self.guards) > 1:
                 arms["all"] = tuple(self.guards)
-        return {BASELINE: (), **arms}
+        return with_coalitions({BASELINE: (), **arms}, self.attribution)
 
     def only(self, guards: list[str]) -> "Scenario":
         """The same scenario with just these guards, each alone and all together.
 
         Raises:
-            UserError: a name that the scenario does not define.
+            UserError: a name that the scenario does not define, or more guards than `attribution` takes.
         """
         for name in guards:
             if name not in self.guards:
                 raise UserError(
                     f"--guards: no guard `{name}` in scenario {self.name}: there are {', '.join(self.guards)}"
                 )
-        return self.model_copy(update={"guards": {name: self.guards[name] for name in guards}, "arms": {}})
+        found = self.model_copy(update={"guards": {name: self.guards[name] for name in guards}, "arms": {}})
+        try:
+            found.stacks()
+        except ValueError as error:
+            raise UserError(f"--guards: {error}") from None
+        return found
 
 
 def load_scenario(path: Path) -> Scenario:

@@ -55,7 +55,7 @@ class RunResult:
     """A run's result over the `blocks` of its steady part; `warm_up` says which were cut before it, and why.
 
     `noise_floor` is one baseline against the other, `warnings` what limits the result, `findings` the rules of
-    a valid run that it broke.
+    a valid run that it broke, `trials` the figures of every finished trial, the warm-up's too.
     """
 
     run: StoredRun
@@ -65,6 +65,7 @@ class RunResult:
     warm_up: Cut
     warnings: tuple[str, ...]
     findings: tuple[Finding, ...]
+    trials: tuple[TrialMetrics, ...]
 
     @property
     def valid(self) -> bool:
@@ -110,6 +111,7 @@ def analyse(run: StoredRun) -> RunResult:
         warm_up=warm_up,
         warnings=_warnings(run, damaged, len(read), arms, trials),
         findings=findings_of([one.facts for one in kept], _claimed_ms(found), open_loop=_open_loop(run)),
+        trials=tuple(one.metrics for one in read),
     )
 
 

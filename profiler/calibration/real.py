@@ -17,8 +17,7 @@ from profiler.analysis.tax import RunResult
 from profiler.calibration.statement import Statement, counted
 from profiler.engines.vllm_args import check_engine_settings, installed_vllm, prepare_environment
 from profiler.experiment import Experiment
-from profiler.plan import plan_trials
-from profiler.profile import Finished, _execute, manifest, open_bench
+from profiler.profile import Finished, execute, manifest, open_bench
 from profiler.prompts import read_prompt_sets
 from profiler.records.store import create_run
 from profiler.scenario import Scenario
@@ -45,10 +44,9 @@ async def calibrate(scenario: Scenario, where: str, out: Path, console: Console)
         closing.callback(burner.close)
         async with open_bench(bare, where, console) as bench:
             bench = replace(bench, guards=_controls(burner))
-            plan = plan_trials(list(bare.stacks()), bare.blocks, bare.seed)
             run_id = f"calibrate-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-            run = create_run(out, run_id, {"id": run_id, **manifest(bare, sets, bench, len(plan))})
-            return Finished(run, await _execute(Experiment(bare, sets, bench, plan, run), console))
+            run = create_run(out, run_id, {"id": run_id, **manifest(bare, sets, bench)})
+            return Finished(run, await execute(Experiment(bare, sets, bench, run), console))
 
 
 def _controls(burner: CpuBurner) -> Mapping[str, Guard]:

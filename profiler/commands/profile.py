@@ -4,16 +4,19 @@ import argparse
 import asyncio
 from pathlib import Path
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
 from profiler.analysis.tax import analyse
 from profiler.commands.parser import Commands
 from profiler.errors import UserError
+from profiler.percent import share_flag
 from profiler.profile import Options, profile
 from profiler.records.store import read_run
+from profiler.report.more import print_more
 from profiler.report.terminal import print_result
-from profiler.scenario import Scenario, load_scenario
+from profiler.scenario import Scenario, UntilConfig, load_scenario
 
 QUICKSTART = Path(__file__).parents[2] / "scenarios" / "quickstart.yaml"
 
@@ -23,6 +26,10 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser("profile", help="measure what guards cost around a vLLM model")
     add_run_flags(parser)
     parser.add_argument("--blocks", type=int, help="number of blocks (default: the scenario's)")
+    parser.add_argument(
+        "--until", metavar="METRIC=SHARE", help="add blocks until each arm's tax is known so well, as e2el_p50=2%%"
+    )
+    parser.add_argument("--max-minutes", type=float, help="with --until: end then all the same (default: 30)")
     parser.set_defaults(run=_run)
 
 
@@ -48,6 +55,29 @@ def scenario_from(options: argparse.Namespace) -> Scenario:
     return scenario
 
 
+def _with_until(scenario: Scenario, until: str | None, max_minutes: float | None) -> Scenario:
+    """The scenario with the stopping rule of the flags, if they give one.
+
+    Raises:
+        UserError: no such metric, no share, or minutes without a rule.
+    """
+    if until is None and max_minutes is None:
+        return scenario
+    given = {} if scenario.until is None else scenario.until.model_dump()
+    if until is not None:
+        metric, _, share = until.partition("=")
+        given |= {"metric": metric.strip(), "half_width": share_flag("--until", share)}
+    elif not given:
+        raise UserError("--max-minutes: needs --until METRIC=SHARE, such as --until e2el_p50=2%")
+    if max_minutes is not None:
+        given["max_minutes"] = max_minutes
+    try:
+        return scenario.model_copy(update={"until": UntilConfig.model_validate(given)})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"--until: {first['loc'][0]}: {first['msg']}") from None
+
+
 def _run(options: argparse.Namespace) -> int:
     console = Console()
     scenario = scenario_from(options)
@@ -55,12 +85,15 @@ def _run(options: argparse.Namespace) -> int:
         if options.blocks < 1:
             raise UserError("--blocks: must be at least 1")
         scenario = scenario.model_copy(update={"blocks": options.blocks})
+    scenario = _with_until(scenario, options.until, options.max_minutes)
     finished = asyncio.run(profile(Options(scenario, str(options.scenario), options.out), console))
     run = read_run(finished.run)
     if finished.stopped:
         console.print(f"[yellow]stopped early:[/] {escape(finished.stopped)}")
     if run.sources:
-        print_result(analyse(run), console)
+        result = analyse(run)
+        print_result(result, console)
+        print_more(result, None, console)
     else:
         console.print(f"no trial was finished; nothing to report in {escape(str(finished.run))}", soft_wrap=True)
     return 1 if finished.stopped else 0

@@ -9,8 +9,10 @@ from rich.console import Console
 from profiler.analysis.tax import analyse
 from profiler.commands.parser import Commands
 from profiler.errors import UserError
+from profiler.percent import share_flag
 from profiler.records.store import read_run
 from profiler.report.as_json import to_json
+from profiler.report.more import more_json, print_more
 from profiler.report.terminal import print_result
 
 
@@ -19,16 +21,22 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser("report", help="show a stored run again")
     parser.add_argument("path", type=Path, metavar="RUN", help="a folder under results/, such as results/latest")
     parser.add_argument("--format", choices=("terminal", "json"), default="terminal")
+    parser.add_argument(
+        "--harmful", metavar="SHARE", help="work the tax out for another share of harmful requests: 2%%"
+    )
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
+    harmful = None if options.harmful is None else share_flag("--harmful", options.harmful)
     run = read_run(options.path)
     if not run.sources:
         raise UserError(f"{options.path}: no finished trial in this run: run `alignment-tax profile` again")
     result = analyse(run)
     if options.format == "json":
-        print(json.dumps(to_json(result), indent=2))
+        print(json.dumps(to_json(result) | more_json(result, harmful), indent=2))
     else:
-        print_result(result, Console())
+        console = Console()
+        print_result(result, console)
+        print_more(result, harmful, console)
     return 0

@@ -1,6 +1,7 @@
 """A run on disk: `run.json` and one Parquet file a trial, each renamed into place when it is whole.
 
 results/<run id>/run.json            the resolved scenario, versions, machine, git commit
+results/<run id>/ending.json         why the run ended
 results/<run id>/trials/0007.parquet   one row a request; the trial's own facts in the file's metadata
 """
 
@@ -61,12 +62,16 @@ class TrialFile:
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run as read back. `sources` are read when asked; `damaged` names the files that cannot be, and why."""
+    """A run as read back. `sources` are read when asked; `damaged` names the files that cannot be, and why.
+
+    `ending` is why the run ended.
+    """
 
     path: Path
     manifest: dict[str, Any]
     sources: tuple[StoredTrial | TrialFile, ...]
     damaged: tuple[str, ...]
+    ending: str = ""
 
     @cached_property
     def trials(self) -> tuple[StoredTrial, ...]:
@@ -102,11 +107,19 @@ def write_trial(run: Path, info: TrialInfo, records: Iterable[RequestRecord]) ->
     Raises:
         UserError: the disk is full or not writable; the trials stored before stay whole.
     """
-    table = as_table(info, records)
-    path = run / "trials" / f"{info.index:04d}.parquet"
+    return write_stored(run, StoredTrial(info, as_table(info, records)))
+
+
+def write_stored(run: Path, trial: StoredTrial) -> Path:
+    """The same of a trial that is a table already.
+
+    Raises:
+        UserError: as `write_trial`.
+    """
+    path = run / "trials" / f"{trial.info.index:04d}.parquet"
     scratch = path.with_suffix(".partial")
     try:
-        pq.write_table(table, scratch, compression="zstd")
+        pq.write_table(trial.table, scratch, compression="zstd")
         os.replace(scratch, path)
     except OSError as error:
         scratch.unlink(missing_ok=True)
@@ -118,6 +131,26 @@ def as_table(info: TrialInfo, records: Iterable[RequestRecord]) -> pa.Table:
     """A trial as a table, one row a request, its own facts in the metadata: what is stored and analysed."""
     rows = [asdict(record) for record in records]
     return pa.Table.from_pylist(rows, schema=_SCHEMA.with_metadata({_META: json.dumps(asdict(info)).encode()}))
+
+
+def write_ending(run: Path, ending: str) -> None:
+    """Keep why the run ended.
+
+    Raises:
+        UserError: the disk is full or not writable.
+    """
+    try:
+        _write_atomically(run / "ending.json", json.dumps({"ending": ending}).encode())
+    except OSError as error:
+        raise UserError(f"{run}: cannot be written ({error}): free some space or choose another --out") from error
+
+
+def _ending(run: Path) -> str:
+    """Why the run ended; a run that was killed did not say."""
+    try:
+        return str(json.loads((run / "ending.json").read_text(encoding="utf-8"))["ending"])
+    except (OSError, ValueError, KeyError):
+        return "not known"
 
 
 def read_run(path: Path) -> StoredRun:
@@ -140,7 +173,7 @@ def read_run(path: Path) -> StoredRun:
             sources.append(_open_trial(file))
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             damaged.append(_damage(file, error))
-    return StoredRun(path.resolve(), manifest, tuple(sources), tuple(damaged))
+    return StoredRun(path.resolve(), manifest, tuple(sources), tuple(damaged), _ending(path))
 
 
 def _open_trial(file: Path) -> TrialFile:

@@ -16,9 +16,11 @@ _EVERY_S = 5.0
 class RunProgress:
     """Shows block, trial, arm, requests done, tok/s and the time left."""
 
-    def __init__(self, console: Console, trials: int, blocks: int, requests_per_trial: int) -> None:
-        """Nothing is shown before the context is entered."""
-        self._console, self._trials, self._blocks, self._requests = console, trials, blocks, requests_per_trial
+    def __init__(self, console: Console, trials_per_block: int, blocks: int | None, requests_per_trial: int) -> None:
+        """Nothing is shown before the context is entered. `blocks` None: as many as it takes."""
+        self._console, self._blocks, self._requests = console, blocks, requests_per_trial
+        self._trials = None if blocks is None else blocks * trials_per_block
+        total = None if self._trials is None else self._trials * requests_per_trial
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=10),
@@ -26,7 +28,7 @@ class RunProgress:
             TimeRemainingColumn(),
             console=console,
         )
-        self._task = self._bar.add_task("warming up", total=trials * requests_per_trial)
+        self._task = self._bar.add_task("warming up", total=total)
         self._live = console.is_terminal
         self._began_s = self._last_line_s = time.monotonic()
         self._done = self._in_trial = self._tokens = 0
@@ -49,9 +51,8 @@ class RunProgress:
     def trial_started(self, planned: PlannedTrial) -> None:
         """A trial begins."""
         again = " (again)" if planned.replicate else ""
-        self._what = (
-            f"block {planned.block + 1}/{self._blocks} trial {planned.index + 1}/{self._trials} {planned.arm}{again}"
-        )
+        block, trial = _of(planned.block + 1, self._blocks), _of(planned.index + 1, self._trials)
+        self._what = f"block {block} trial {trial} {planned.arm}{again}"
         self._in_trial = self._tokens = 0
         self._trial_began_s = time.monotonic()
         if planned.index == 0:
@@ -76,10 +77,14 @@ class RunProgress:
             self._bar.update(self._task, completed=self._done, description=text)
         elif now_s - self._last_line_s >= _EVERY_S:
             self._last_line_s = now_s
-            self._console.print(f"{text}, {self._left(now_s)} left", highlight=False, markup=False)
+            self._console.print(f"{text}{self._left(now_s)}", highlight=False, markup=False)
 
     def _left(self, now_s: float) -> str:
-        if not self._done:
-            return "? s"
+        if not self._done or self._trials is None:
+            return ""
         total = self._trials * self._requests
-        return f"{(now_s - self._began_s) / self._done * (total - self._done):.0f} s"
+        return f", {(now_s - self._began_s) / self._done * (total - self._done):.0f} s left"
+
+
+def _of(number: int, total: int | None) -> str:
+    return str(number) if total is None else f"{number}/{total}"
