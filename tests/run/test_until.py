@@ -107,19 +107,19 @@ def ran(tmp_path: Path, **until: Any) -> tuple[Path, Scenario]:
 
 
 def test_a_run_adds_blocks_and_its_report_says_why_it_ended(tmp_path: Path) -> None:
-    path, _ = ran(tmp_path, metric="e2el_mean", half_width="100%", min_blocks=3)
+    path, _ = ran(tmp_path, metric="e2el_mean", half_width="1%", min_blocks=3, max_blocks=3)
     run = read_run(path)
     assert {source.info.block for source in run.sources} == {0, 1, 2}
     result = analyse(run)
     console = Console(width=80, record=True, file=io.StringIO())
     print_more(result, None, console)
     text = console.export_text()
-    assert "narrow enough after 3 blocks, 1 looks" in " ".join(text.split())
+    assert f"{run.ending} after 3 blocks, 1 looks" in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 80
     until = more_json(result, None)["until"]
     low, high = until["arms"]["delay"]["ci95"]
     assert low <= until["arms"]["delay"]["relative"] <= high
-    assert until["arms"]["delay"]["narrow_enough"]
+    assert until["arms"]["delay"]["narrow_enough"] == (run.ending == "narrow enough")
 
 
 def test_time_is_up(tmp_path: Path) -> None:
