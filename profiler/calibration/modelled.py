@@ -6,8 +6,10 @@ slowness that the noise brings: no part of the ledger has a hand in it.
 """
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -69,7 +71,7 @@ def calibrate_modelled(setting: Setting, repeats: int, workers: int, progress: P
     if repeats < 1:
         raise ValueError("needs one repeat or more")
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as executor:
+    with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=context) as executor:
         seeds = range(_TRUTH_SEEDS, _TRUTH_SEEDS + repeats)
         tasks = executor.map(partial(noiseless_means, setting), seeds, chunksize=2)
         truth, ttft_ms = _truth(list(_told(tasks, "truth", repeats, progress)), setting)
@@ -77,6 +79,19 @@ def calibrate_modelled(setting: Setting, repeats: int, workers: int, progress: P
         found = executor.map(partial(run_repeat, powered, truth), range(1, repeats + 1), chunksize=2)
         done = list(_told(found, "repeat", repeats, progress))
     return pool(done, setting.scenario.blocks, ttft_ms)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Workers that start inside use one thread for their linear algebra: many would only get in each other's way."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    mine = [name for name in names if name not in os.environ]
+    os.environ.update(dict.fromkeys(mine, "1"))
+    try:
+        yield
+    finally:
+        for name in mine:
+            del os.environ[name]
 
 
 def _told(results: Iterator[T], what: str, total: int, progress: Progress) -> Iterator[T]:

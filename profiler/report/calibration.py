@@ -60,11 +60,11 @@ def statements_json(found: Sequence[Statement]) -> dict[str, Any]:
 
 def print_modelled(found: ModelledCalibration, console: Console) -> None:
     """Coverage by control, then the three bars."""
-    table = _table("control", "figure", "injected", "recovered", "±", "95 % interval covers")
+    table = _table("control", "figure", "injected", "recovered", "±", "covers, %")
     for one in found.controls:
         table.add_row(
             one.control, f"{one.entry}, {_WORDS[one.metric]}", f"{one.injected:.1f}", f"{one.recovered:.1f}",
-            f"{one.half_width:.1f}", escape(_share(one.coverage)),
+            f"{one.half_width:.1f}", escape(_percent(one.coverage)),
         )  # fmt: skip
     console.print(f"{found.repeats} repeats of {found.blocks} blocks on the modelled engine", highlight=False)
     console.print(table)
@@ -107,6 +107,10 @@ def modelled_json(found: ModelledCalibration) -> dict[str, Any]:
             for one in found.controls
         ],
     }
+
+
+def _percent(share: Interval) -> str:
+    return f"{100 * share.estimate:.1f} [{100 * share.low:.0f}, {100 * share.high:.0f}]"
 
 
 def _share(share: Interval) -> str:
