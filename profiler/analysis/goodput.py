@@ -12,7 +12,7 @@ from profiler.records.record import Outcome
 from profiler.scenario import SloConfig
 
 # Requests that are near in time share a queue: they are good or bad together.
-_BATCHES = 10
+_BATCHES = 5
 
 
 def stated(slo: SloConfig) -> dict[str, float]:

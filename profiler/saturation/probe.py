@@ -30,7 +30,7 @@ class Goal:
     slo: SloConfig
     good_fraction: float = 0.9
     resolution: float = 0.05
-    probe_seconds: float = 20.0
+    probe_seconds: float = 30.0
 
 
 @dataclass(frozen=True)

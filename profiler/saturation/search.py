@@ -51,8 +51,7 @@ def capacity_of(probes: Sequence[Probe], goal: Goal) -> Capacity:
         return _not_measured(f"{late}: free a core")
     if not seen:
         return _not_measured("the sweep ended before a rate was probed")
-    found = capacity(seen, goal.good_fraction)
-    return found
+    return capacity(seen, goal.good_fraction)
 
 
 def unfinished(probes: Sequence[Probe], goal: Goal) -> bool:
