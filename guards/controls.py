@@ -11,6 +11,10 @@ from guards.trace import Stage
 from guards.waiting import until
 
 
+# vLLM's own least temperature that is not greedy.
+_NEARLY_GREEDY = 0.01
+
+
 @dataclass(frozen=True)
 class Null:
     """Passes everything on: what is left is the wrapper's own cost."""
@@ -70,7 +74,10 @@ class Doubler:
 
     async def generate(self, request: GenerationRequest, inner: Generator) -> AsyncIterator[Delta]:
         """The first candidate's stream."""
-        doubled = replace(request, sampling=replace(request.sampling, n=2 * request.sampling.n))
+        sampling = request.sampling
+        # vLLM refuses several candidates of greedy decoding, since they would be equal.
+        warm = max(sampling.temperature, _NEARLY_GREEDY)
+        doubled = replace(request, sampling=replace(sampling, n=2 * sampling.n, temperature=warm))
         async with aclosing(inner.generate(doubled)) as stream:  # type: ignore[type-var]
             async for delta in stream:
                 if delta.index < request.sampling.n:

@@ -8,7 +8,9 @@ fitted by generalised least squares: errors grow with the step (a machine that i
 and long steps) and follow an AR(1) process along a trial (Prais & Winsten 1954), whose correlation is
 estimated from the residuals of a first, ordinary fit (Cochrane & Orcutt 1949). Contention is seen inside
 each trial, between the steps beside which a guard worked and those next to them: drift that is slower than
-a few steps cancels. Uncertainty does not lean on that model of the noise: it comes from leaving out one
+a few steps cancels. A step that is long for any reason meets more of a guard's work, which would look like
+contention; so the work that a step met is instrumented by the work that began with it and fell within its
+predicted length (two-stage least squares, Theil 1953; Basmann 1957). Uncertainty does not lean on that model of the noise: it comes from leaving out one
 block at a time (see `ledger`).
 """
 
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from profiler.analysis.columns import Ints
+from profiler.analysis.columns import Bools, Ints
 from profiler.analysis.steps import Steps
 from profiler.analysis.timeline import Floats
 
@@ -51,12 +53,14 @@ class StepModel:
 
 @dataclass(frozen=True)
 class _Design:
-    """All steps below one another: rows of the regression, their trial and block."""
+    """All steps below one another: rows of the regression, their trial and block; and the steps themselves."""
 
     columns: Floats
     duration_ms: Floats
     trial: Ints
     block: Ints
+    trials: Sequence[TrialSteps]
+    arms: Sequence[str]
 
 
 class StepFit:
@@ -66,13 +70,13 @@ class StepFit:
         """Fit. `trials` holds one trial or more with steps."""
         self._arms = _arms_with_work(trials)
         design = _design(trials, self._arms)
-        self.speed, rows, target = _whitened(design)
+        self.speed, rows, instruments, target = _whitened(design)
         self._gram: dict[int, Floats] = {}
         self._moment: dict[int, Floats] = {}
         for block in np.unique(design.block).tolist():
             mine = design.block == block
-            self._gram[block] = rows[mine].T @ rows[mine]
-            self._moment[block] = rows[mine].T @ target[mine]
+            self._gram[block] = instruments[mine].T @ rows[mine]
+            self._moment[block] = instruments[mine].T @ target[mine]
 
     @property
     def blocks(self) -> list[int]:
@@ -92,36 +96,65 @@ def _arms_with_work(trials: Sequence[TrialSteps]) -> tuple[str, ...]:
 
 
 def _design(trials: Sequence[TrialSteps], arms: Sequence[str]) -> _Design:
-    columns, durations, trial, block = [], [], [], []
-    for number, one in enumerate(trials):
-        steps = one.steps
-        work = np.stack([steps.work_ms * (arm == one.arm) for arm in arms], axis=1) if arms else None
-        columns.append(steps.load if work is None else np.hstack([steps.load, work]))
-        durations.append(steps.duration_ms)
-        trial.append(np.full(len(steps.end_ns), number))
-        block.append(np.full(len(steps.end_ns), one.block))
-    return _Design(np.vstack(columns), np.concatenate(durations), np.concatenate(trial), np.concatenate(block))
+    sizes = [len(one.steps.end_ns) for one in trials]
+    return _Design(
+        _beside([one.steps.load for one in trials], trials, [one.steps.work_ms for one in trials], arms),
+        np.concatenate([one.steps.duration_ms for one in trials]),
+        np.repeat(np.arange(len(trials)), sizes),
+        np.repeat([one.block for one in trials], sizes),
+        trials,
+        arms,
+    )
 
 
-def _whitened(design: _Design) -> tuple[dict[int, float], Floats, Floats]:
-    """Each block's speed, and rows and target with the errors' growth and correlation taken out."""
+def _beside(
+    loads: Sequence[Floats], trials: Sequence[TrialSteps], work: Sequence[Floats], arms: Sequence[str]
+) -> Floats:
+    """The loads, and a column an arm with the work beside its own steps."""
+    columns = (
+        [np.stack([mine * (arm == one.arm) for arm in arms], axis=1) for one, mine in zip(trials, work, strict=True)]
+        if arms
+        else []
+    )
+    return np.hstack([np.vstack(loads), np.vstack(columns)]) if columns else np.vstack(loads)
+
+
+def _expected_work(design: _Design, predicted_ms: Floats) -> list[Floats]:
+    """The work that each step would have met had it been as long as predicted."""
+    found, at = [], 0
+    for one in design.trials:
+        start_ns = one.steps.start_ns
+        length_ns = (predicted_ms[at : at + len(start_ns)] * 1e6).astype(np.int64)
+        found.append(one.steps.work.between(start_ns, start_ns + length_ns))
+        at += len(start_ns)
+    return found
+
+
+def _whitened(design: _Design) -> tuple[dict[int, float], Floats, Floats, Floats]:
+    """Each block's speed; rows, instruments and target with the errors' growth and correlation taken out."""
     size = np.maximum(design.columns[:, :LOADS] @ _first_fit(design), 1e-6)
     speed = _speeds(design, design.duration_ms / size)
     names, place = np.unique(design.block, return_inverse=True)
     pace = np.array([speed[b] for b in names.tolist()])[place]
-    rows, target = design.columns / size[:, None], design.duration_ms / pace / size
-    error = target - rows @ _solve(rows.T @ rows, rows.T @ target)
+    expected = _beside(
+        [one.steps.load for one in design.trials], design.trials, _expected_work(design, size * pace), design.arms
+    )
+    rows, instruments, target = (
+        design.columns / size[:, None],
+        expected / size[:, None],
+        design.duration_ms / pace / size,
+    )
+    error = target - rows @ _solve(instruments.T @ rows, instruments.T @ target)
     # One stall says little of what an ordinary step costs: errors beyond three robust deviations count less.
     spread = 1.4826 * float(np.median(np.abs(error - np.median(error)))) or 1.0
     weight = np.minimum(1.0, 3 * spread / np.maximum(np.abs(error), 1e-12))
     correlation = _correlation(np.clip(error, -3 * spread, 3 * spread), design.trial)
     follows = np.diff(design.trial, prepend=-1) == 0
-    keep = np.where(follows, 1.0, np.sqrt(1 - correlation**2))
-    return (
-        speed,
-        _differenced(rows * keep[:, None] * weight[:, None], rows * weight[:, None], follows, correlation),
-        _differenced((target * keep * weight)[:, None], (target * weight)[:, None], follows, correlation)[:, 0],
-    )
+
+    def whiten(columns: Floats) -> Floats:
+        return _differenced(columns * weight[:, None], follows, correlation)
+
+    return speed, whiten(rows), whiten(instruments), whiten(target[:, None])[:, 0]
 
 
 def _first_fit(design: _Design) -> Floats:
@@ -145,16 +178,15 @@ def _correlation(error: Floats, trial: Ints) -> float:
     return min(max(float(before @ after) / power, 0.0), _MAX_CORRELATION) if power > 0 else 0.0
 
 
-def _differenced(
-    scaled: Floats, plain: Floats, follows: np.ndarray[tuple[int], np.dtype[np.bool_]], rho: float
-) -> Floats:
-    out = scaled.copy()
+def _differenced(columns: Floats, follows: Bools, rho: float) -> Floats:
+    """Each row less `rho` times the one before; the first of a trial scaled alike (Prais & Winsten)."""
+    out = columns * np.where(follows, 1.0, np.sqrt(1 - rho**2))[:, None]
     at = np.flatnonzero(follows)
-    out[at] -= rho * plain[at - 1]
-    return out
+    out[at] -= rho * columns[at - 1]
+    return np.asarray(out)
 
 
 def _solve(gram: Floats, moment: Floats) -> Floats:
     """Least squares by the normal equations, scaled; a load that never varied gets what it can."""
-    scale = np.sqrt(np.maximum(np.diag(gram), 1e-30))
+    scale = np.sqrt(np.maximum(np.abs(np.diag(gram)), 1e-30))
     return np.asarray(np.linalg.lstsq(gram / np.outer(scale, scale), moment / scale, rcond=1e-9)[0] / scale)

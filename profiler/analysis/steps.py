@@ -21,13 +21,40 @@ _SAMPLE = 65_536
 
 
 @dataclass(frozen=True)
+class Work:
+    """When the guards of a trial worked: for each guard, edges in ns and the work done by then, ms."""
+
+    guards: tuple[tuple[Ints, Floats], ...]
+
+    @classmethod
+    def of(cls, spans: Spans) -> "Work":
+        """From the spans; work at the same time by one guard counts once."""
+        working, found = spans.of_stage(*WORK), []
+        for guard in np.unique(spans.guard[working]):
+            mine = working & (spans.guard == guard)
+            begin, finish = _union(spans.start_ns[mine], spans.end_ns[mine])
+            edges = np.stack([begin, finish], axis=1).ravel()
+            done_ms = np.cumsum(np.stack([np.zeros(len(begin)), (finish - begin) / 1e6], axis=1).ravel())
+            found.append((edges, done_ms))
+        return cls(tuple(found))
+
+    def between(self, start_ns: Ints, end_ns: Ints) -> Floats:
+        """How long guards worked in each [start, end], ms."""
+        total = np.zeros(len(start_ns))
+        for edges, done_ms in self.guards:
+            total += np.interp(end_ns, edges, done_ms) - np.interp(start_ns, edges, done_ms)
+        return total
+
+
+@dataclass(frozen=True)
 class Steps:
     """Steps of one trial in order, shape (steps,).
 
     `turns` is how many tokens a sequence got (more than one where the reader was late), `tokens` those that all
     sequences decoded, `prompt_tokens` those of the requests whose first token it brought, `prompt_copies`
     those tokens again for every candidate but the first (engines may share a prompt or read it once for each),
-    `wasted_*` the part of each that no user got. `work_ms` is how long guards worked during the step.
+    `wasted_*` the part of each that no user got. `work_ms` is how long guards worked during the step, out of
+    all their `work`.
     """
 
     start_ns: Ints
@@ -41,6 +68,7 @@ class Steps:
     wasted_prompt_tokens: Floats
     wasted_prompt_copies: Floats
     work_ms: Floats
+    work: Work
 
     @property
     def duration_ms(self) -> Floats:
@@ -69,14 +97,15 @@ def steps_of(calls: Calls, spans: Spans, delivered: Ints) -> Steps | None:
     when, tokens = calls.chunk_ns[order], calls.chunk_tokens[order]
     begins = np.flatnonzero(np.diff(when, prepend=when[0] - round(period_ns)) > _BUNCH * period_ns)
     end_ns = when[np.append(begins[1:], len(when)) - 1]
-    start_ns = _starts(end_ns, calls)
+    start_ns, work = _starts(end_ns, calls), Work.of(spans)
     return Steps(
         start_ns,
         end_ns,
         np.maximum(np.maximum.reduceat(tokens, begins), 1).astype(np.float64),
         *_load(calls, end_ns, np.add.reduceat(tokens, begins)),
         *_wasted(calls, end_ns, delivered),
-        work_ms(spans, start_ns, end_ns),
+        work.between(start_ns, end_ns),
+        work,
     )
 
 
@@ -113,19 +142,6 @@ def _wasted(calls: Calls, end_ns: Ints, delivered: Ints) -> tuple[Floats, Floats
         _sum(at[first], prompts * (share[call] >= 1), count),
         _sum(at[first], prompts * more * needless, count),
     )
-
-
-def work_ms(spans: Spans, start_ns: Ints, end_ns: Ints) -> Floats:
-    """How long guards worked in each [start, end]; work at the same time by one guard counts once."""
-    total = np.zeros(len(start_ns))
-    working = spans.of_stage(*WORK)
-    for guard in np.unique(spans.guard[working]):
-        mine = working & (spans.guard == guard)
-        begin, finish = _union(spans.start_ns[mine], spans.end_ns[mine])
-        edges = np.stack([begin, finish], axis=1).ravel()
-        done_ms = np.cumsum(np.stack([np.zeros(len(begin)), (finish - begin) / 1e6], axis=1).ravel())
-        total += np.interp(end_ns, edges, done_ms) - np.interp(start_ns, edges, done_ms)
-    return total
 
 
 def _union(start: Ints, end: Ints) -> tuple[Ints, Ints]:

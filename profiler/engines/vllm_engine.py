@@ -78,9 +78,8 @@ class VllmEngine:
 
         tokens = self._prompt_tokens(request)
         prompt = {"prompt_token_ids": tokens}
-        params = _sampling_params(request.sampling)
-        stream = self._llm.generate(prompt, params, request.request_id)
         try:
+            stream = self._llm.generate(prompt, _sampling_params(request.sampling), request.request_id)
             async with aclosing(stream):
                 async for output in stream:
                     now_ns = time.monotonic_ns()

@@ -19,7 +19,7 @@ from profiler.analysis.columns import Spans
 from profiler.analysis.ledger import METRICS, ledgers_of, sums_of, wastes_of
 from profiler.analysis.ledger_entries import Ledger
 from profiler.analysis.stages import PRIORITY, WRAPPER, stage_times_ms
-from profiler.analysis.steps import work_ms
+from profiler.analysis.steps import Work
 from profiler.analysis.timeline import Timeline
 from profiler.engines.modelled import ModelledEngine
 from profiler.engines.virtual_time import now_ns
@@ -214,4 +214,4 @@ def test_work_of_one_guard_at_the_same_time_counts_once(bursts: list[tuple[int, 
     table = Spans(zeros, begin, begin + lengths, zeros == 1, zeros, zeros, ("g",), (Stage.WORK.value,))
     covered = sum(any(b <= t < b + k for b, k in bursts) for t in range(start, start + 20))
     window = np.array([start]), np.array([start + 20])
-    assert work_ms(table, *window)[0] * 1e6 == pytest.approx(covered, abs=1e-6)
+    assert Work.of(table).between(*window)[0] * 1e6 == pytest.approx(covered, abs=1e-6)
