@@ -9,7 +9,7 @@ TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 export MODEL SCENARIO GUARDS OUT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup profile report calibrate doctor test check format clean
+.PHONY: help setup profile report saturate calibrate doctor test check format clean
 
 help: ## list the targets
 	@echo "usage: make TARGET [MODEL=hub/id-or-folder] [SCENARIO=file.yaml] [GUARDS=input,output] [OUT=folder]"
@@ -23,6 +23,10 @@ profile: setup ## measure what guards cost: the embedded model, or MODEL=...
 
 report: setup ## show a stored run again: RUN=results/latest
 	@$(BIN)/alignment-tax report "$${RUN:-results/latest}"
+
+saturate: setup ## find the highest rate at which the SLO holds, for each arm: FLAGS='--guards input'
+	@$(BIN)/alignment-tax saturate $${MODEL:+--model "$$MODEL"} $${SCENARIO:+--scenario "$$SCENARIO"} \
+	  $${GUARDS:+--guards "$$GUARDS"} $${OUT:+--out "$$OUT"} $(FLAGS)
 
 calibrate: setup ## inject known taxes and see what is recovered: FLAGS=--modelled
 	@$(BIN)/alignment-tax calibrate $(FLAGS)

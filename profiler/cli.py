@@ -1,4 +1,4 @@
-"""The command line: `alignment-tax profile | report | doctor | calibrate`."""
+"""The command line: `alignment-tax profile | report | saturate | doctor | calibrate`."""
 
 import argparse
 import sys
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from guards.assets import AssetError
 from guards.scorers.worker import WorkerDied
-from profiler.commands import calibrate, doctor, profile, report
+from profiler.commands import calibrate, doctor, profile, report, saturate
 from profiler.errors import UserError
 
-_COMMANDS = (profile, report, doctor, calibrate)
+_COMMANDS = (profile, report, saturate, doctor, calibrate)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -54,6 +54,24 @@ class Bench:
     energy: EnergyMeter | NotMeasured
 
 
+def stacks_of(scenario: Scenario, bench: Bench) -> dict[str, Generator]:
+    """Each arm's guards round the engine, the baseline first."""
+    tap = Tap(bench.engine)
+    return {arm: stack(tap, [bench.guards[name] for name in names]) for arm, names in scenario.stacks().items()}
+
+
+async def warm_up(
+    scenario: Scenario,
+    sets: PromptSets,
+    stacks: Mapping[str, Generator],
+    now_ns: Callable[[], int] = time.monotonic_ns,
+) -> None:
+    """Send every arm the warm-up prompts; nothing is recorded."""
+    prompts = tuple(sets.warmup[i % len(sets.warmup)] for i in range(scenario.warmup_requests))
+    for arm, generator in stacks.items():
+        await run_trial(generator, Workload(scenario, prompts, 0), f"warm-{arm}", watch=_ignore, now_ns=now_ns)
+
+
 @dataclass(frozen=True)
 class Experiment:
     """One run of a scenario on a bench."""
@@ -70,8 +88,8 @@ class Experiment:
             EngineDied: the engine is gone; what was stored stays.
             UserError: a trial could not be stored.
         """
-        stacks = self._stacks()
-        await self._warm_up(stacks)
+        stacks = stacks_of(self.scenario, self.bench)
+        await warm_up(self.scenario, self.sets, stacks)
         arms, seen = list(stacks), _Seen(self.scenario, time.monotonic())
         # Once for the whole run: what lives by now is never looked at again.
         with quiet_gc():
@@ -83,17 +101,6 @@ class Experiment:
                     seen.add(trial)
                 seen.block_is_over([arm for arm in arms if arm != BASELINE])
         return seen.ending
-
-    def _stacks(self) -> dict[str, Generator]:
-        tap = Tap(self.bench.engine)
-        arms = self.scenario.stacks()
-        return {arm: stack(tap, [self.bench.guards[name] for name in names]) for arm, names in arms.items()}
-
-    async def _warm_up(self, stacks: Mapping[str, Generator]) -> None:
-        count = self.scenario.warmup_requests
-        prompts = tuple(self.sets.warmup[i % len(self.sets.warmup)] for i in range(count))
-        for arm, generator in stacks.items():
-            await run_trial(generator, Workload(self.scenario, prompts, 0), f"warm-{arm}", watch=_ignore)
 
     async def _trial(self, planned: PlannedTrial, generator: Generator, progress: Progress) -> StoredTrial:
         bench = self.bench

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,7 +69,12 @@ async def profile(options: Options, console: Console) -> Finished:
 
 async def execute(experiment: Experiment, console: Console) -> str | None:
     """Run to the end and store why it ended; the reason if it stopped before."""
-    running = asyncio.ensure_future(_watched(experiment, console))
+    return await until_stopped(_watched(experiment, console), experiment.run)
+
+
+async def until_stopped(work: Coroutine[Any, Any, str], run: Path) -> str | None:
+    """Do the work, which returns why it ended, and store that; the reason if it was stopped before."""
+    running = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
     # One Ctrl-C ends the trial under way in order; requests in flight are aborted in the engine.
     loop.add_signal_handler(signal.SIGINT, running.cancel)
@@ -83,7 +88,7 @@ async def execute(experiment: Experiment, console: Console) -> str | None:
     finally:
         loop.remove_signal_handler(signal.SIGINT)
         loop.remove_signal_handler(signal.SIGTERM)
-    write_ending(experiment.run, ending)
+    write_ending(run, ending)
     return stopped
 
 

@@ -8,12 +8,14 @@ from rich.console import Console
 
 from profiler.analysis.tax import analyse
 from profiler.commands.parser import Commands
+from profiler.commands.saturate import show_saturation
 from profiler.errors import UserError
 from profiler.percent import share_flag
 from profiler.records.store import read_run
 from profiler.report.as_json import to_json
 from profiler.report.more import more_json, print_more
 from profiler.report.terminal import print_result
+from profiler.saturation.result import KIND
 
 
 def add(commands: Commands) -> None:
@@ -32,6 +34,11 @@ def _run(options: argparse.Namespace) -> int:
     run = read_run(options.path)
     if not run.sources:
         raise UserError(f"{options.path}: no finished trial in this run: run `alignment-tax profile` again")
+    if run.manifest.get("kind") == KIND:
+        if harmful is not None:
+            raise UserError(f"--harmful: {options.path} is a saturation sweep: its rates hold for its own prompts only")
+        show_saturation(run, options.format)
+        return 0
     result = analyse(run)
     if options.format == "json":
         print(json.dumps(to_json(result) | more_json(result, harmful), indent=2))

@@ -13,6 +13,7 @@ from guards.generation import Generator
 from profiler.analysis.backlog import BacklogWatch
 from profiler.analysis.goodput import fewest_requests
 from profiler.engines.engine import Engine
+from profiler.experiment import warm_up
 from profiler.load import schedule
 from profiler.prompts import PromptSets
 from profiler.records.record import RequestRecord, TrialInfo
@@ -49,7 +50,7 @@ class Sweep:
             EngineDied: the engine is gone; what was stored stays.
             UserError: a probe could not be stored.
         """
-        await self._warm_up()
+        await warm_up(self.scenario, self.sets, self.stacks, self.now_ns)
         probes: dict[str, list[Probe]] = {arm: [] for arm in self.stacks}
         round_ = stored = 0
         while due := self._due(probes):
@@ -102,13 +103,6 @@ class Sweep:
         if rate_hz is None:
             return replace(work, load=ClosedLoad(kind="closed", users=users))
         return work.at_rate(rate_hz * _gaps_mean(work, n))
-
-    async def _warm_up(self) -> None:
-        warmup, count = self.sets.warmup, self.scenario.warmup_requests
-        prompts = tuple(warmup[i % len(warmup)] for i in range(count))
-        work = Workload(self.scenario, prompts, 0, load=ClosedLoad(kind="closed"))
-        for arm, generator in self.stacks.items():
-            await run_trial(generator, work, f"warm-{arm}", watch=_ignore, now_ns=self.now_ns)
 
     async def _drained(self) -> None:
         """Wait until the engine has nothing to do: what was aborted may hold a seat for a step more."""
