@@ -84,6 +84,12 @@ class RefusalRerankerConfig(_GuardConfig):
     refusal_weight: float = Field(default=0.5, ge=0)
     refusal: str = REFUSAL
 
+    @model_validator(mode="after")
+    def _candidates_differ(self) -> "RefusalRerankerConfig":
+        if self.n > 1 and self.temperature == 0:
+            raise ValueError("`n` over 1 needs a `temperature` over 0: greedy candidates are all the same")
+        return self
+
 
 GuardConfig = Annotated[InputClassifierConfig | OutputFilterConfig | RefusalRerankerConfig, Field(discriminator="kind")]
 

@@ -87,7 +87,7 @@ class VllmEngine:
                         yield delta
         except EngineDeadError as error:
             raise EngineDied(f"vLLM's engine process died: {error}") from error
-        except (EngineGenerateError, ValueError) as error:
+        except (EngineGenerateError, *_refusals()) as error:
             raise GenerationError(f"vLLM: {error}") from error
 
     def _prompt_tokens(self, request: GenerationRequest) -> list[int]:
@@ -137,6 +137,14 @@ def _start_llm(model: str, settings: dict[str, Any], where: str) -> Any:
         raise UserError(f"{where}: vLLM refused the engine settings or the model: {_one_line(error)}") from error
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What vLLM raises for a request that it does not take; a class of its own since about 0.30."""
+    from vllm import exceptions
+
+    own = getattr(exceptions, "VLLMValidationError", ValueError)
+    return (ValueError, own)
 
 
 def _one_line(error: Exception) -> str:

@@ -105,6 +105,13 @@ def test_a_folder_that_is_no_model(capsys: pytest.CaptureFixture[str], tmp_path:
     assert "holds no config.json" in profile_refuses(capsys, tmp_path, changed)
 
 
+def test_greedy_candidates_would_all_be_the_same(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    changed = scenario()
+    changed["guards"]["rerank"] |= {"n": 2, "temperature": 0}
+    line = profile_refuses(capsys, tmp_path, changed)
+    assert "`n` over 1 needs a `temperature` over 0" in line
+
+
 def test_redaction_cannot_follow_release(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     changed = scenario()
     changed["guards"]["output"] |= {"action": "redact", "release": "first"}
