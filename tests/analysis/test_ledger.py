@@ -215,3 +215,17 @@ def test_work_of_one_guard_at_the_same_time_counts_once(bursts: list[tuple[int, 
     covered = sum(any(b <= t < b + k for b, k in bursts) for t in range(start, start + 20))
     window = np.array([start]), np.array([start + 20])
     assert Work.of(table).between(*window)[0] * 1e6 == pytest.approx(covered, abs=1e-6)
+
+
+def test_steps_that_are_long_by_chance_are_not_taken_for_slowed(scenario: Scenario) -> None:
+    # They meet more of the bursts; plain least squares finds about half as much again.
+    def burner(engine: ModelledEngine) -> Mapping[str, Sequence[Guard]]:
+        return {"burn": [WhileServing(ModelledBursts(engine, EXTRA))]}
+
+    jittery, found = replace(MACHINE, noise=replace(NOISE, jitter_spread=0.4)), []
+    for seed in (1, 2, 3):
+        trials = modelled_run(scenario, burner, blocks=16, parameters=jittery, seed=seed)
+        ledger = ledgers_of([s for t in trials if (s := sums_of(t)) is not None], "e2el_ms")["burn"]
+        assert ledger.contention is not None
+        found.append(ledger.contention.estimate)
+    assert np.mean(found) == pytest.approx(EXTRA / (1 + EXTRA), abs=0.1)
