@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 from scipy import special  # type: ignore[import-untyped,unused-ignore]
 
-# Asked anew after every request: rare enough that a load of 95 % is not taken for one too many.
-_SIGNIFICANCE = 1e-5
+# Asked anew after every request. Of queues of 1 and 16 servers (constant and exponential times, 400 requests,
+# 100 runs each) none is found at a load of 90 or 100 %, 77 to 86 % at 150 % and all at 200 %; at 1e-3 it is up
+# to 3 % of those at 100 %.
+_SIGNIFICANCE = 1e-4
 # Before this many have ended, an engine may only be filling its batch.
 _FEWEST_ENDED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What came and went over the later half of a trial. `p_value`: of as much where the backlog is steady."""
+    """What came and went over the later two thirds of a trial. `p_value`: of as much where the backlog is steady."""
 
     arrived: int
     ended: int
@@ -59,17 +61,17 @@ class BacklogWatch:
         self._in_flight: list[int] = []
 
     def note(self, at_s: float, ended: int, in_flight: int) -> Growth | None:
-        """A request has ended, `at_s` seconds into the trial; the growth since half that time, if known.
+        """A request has ended, `at_s` seconds into the trial; the growth since a third of that time, if known.
 
         Times do not decrease; `ended` counts from the start of the trial.
         """
         self._at_s.append(at_s)
         self._ended.append(ended)
         self._in_flight.append(in_flight)
-        half = bisect_left(self._at_s, at_s / 2)
-        seconds = at_s - self._at_s[half]
+        first = bisect_left(self._at_s, at_s / 3)
+        seconds = at_s - self._at_s[first]
         if ended < _FEWEST_ENDED or seconds <= 0:
             return None
-        ended_since = ended - self._ended[half]
-        arrived = ended_since + in_flight - self._in_flight[half]
+        ended_since = ended - self._ended[first]
+        arrived = ended_since + in_flight - self._in_flight[first]
         return growth(max(arrived, 0), ended_since, seconds)

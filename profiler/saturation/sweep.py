@@ -1,6 +1,7 @@
 """The sweep: round by round, each arm gets its next probe, in random order, over the same requests."""
 
 import asyncio
+import gc
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ from profiler.analysis.backlog import BacklogWatch
 from profiler.analysis.goodput import fewest_requests
 from profiler.engines.engine import Engine
 from profiler.experiment import warm_up
-from profiler.load import schedule
+from profiler.load import quiet_gc, schedule
 from profiler.prompts import PromptSets
 from profiler.records.record import RequestRecord, TrialInfo
 from profiler.records.store import StoredTrial, as_table, write_trial
@@ -51,6 +52,12 @@ class Sweep:
             UserError: a probe could not be stored.
         """
         await warm_up(self.scenario, self.sets, self.stacks, self.now_ns)
+        # Once for the whole sweep: what lives by now is never looked at again.
+        with quiet_gc():
+            await self._rounds(told)
+        return ALL_DONE
+
+    async def _rounds(self, told: Callable[[Probe], None]) -> None:
         probes: dict[str, list[Probe]] = {arm: [] for arm in self.stacks}
         round_ = stored = 0
         while due := self._due(probes):
@@ -61,7 +68,6 @@ class Sweep:
                 told(probe)
                 stored += 1
             round_ += 1
-        return ALL_DONE
 
     def _due(self, probes: Mapping[str, Sequence[Probe]]) -> list[tuple[str, float | None]]:
         """The arms whose search goes on, each with its next rate; None is the closed loop, which comes first."""
@@ -73,6 +79,7 @@ class Sweep:
     async def _probe(self, planned: TrialInfo) -> Probe:
         await self._drained()
         await self.engine.reset_prefix_cache()
+        gc.collect()  # only what the probes since the start have left
         before = self.engine.counters()
         found = await self._trial(planned)
         await self._drained()
