@@ -251,7 +251,8 @@ def _kind_means(pairs: Sequence[_Paired]) -> tuple[Array, Array]:
 
 def _of_kind(pair: _Paired, kind: int, metric: int) -> Bools:
     harmful = _is(pair.requests.label, HARMFUL)
-    return (harmful if kind else ~harmful) & np.isfinite(pair.cost[metric])
+    known: Bools = np.isfinite(pair.cost[metric]) & (harmful if kind else ~harmful)
+    return known
 
 
 def _endings(blocks: Sequence[Sequence[_Paired]]) -> Iterator[Ending]:

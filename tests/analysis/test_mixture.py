@@ -18,11 +18,11 @@ from scipy import stats as scipy_stats
 from guards.guard import Guard, Score
 from guards.input_classifier import InputClassifier
 from guards.trace import EngineCall
-from profiler.analysis.mixture import METRICS, Mixture, at_fraction, mixture
+from profiler.analysis.mixture import COLUMNS, METRICS, Mixture, at_fraction, mixture
 from profiler.engines.modelled import ModelledEngine
 from profiler.engines.virtual_time import now_ns
 from profiler.records.record import Outcome, RequestRecord
-from profiler.records.store import StoredTrial
+from profiler.records.store import StoredTrial, create_run, read_run, write_stored
 from profiler.report.mixture import mixture_json, print_mixture
 from profiler.scenario import load_scenario
 from tests.analysis.made_trials import request, trial
@@ -200,6 +200,15 @@ def test_arms_come_in_the_order_asked_for_and_json_is_plain() -> None:
     assert document["harmful_fraction"] == 0.02 and len(document["arms"]["b"]["outcomes"]) == 4
 
 
+def test_the_columns_named_are_enough(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "r", {})
+    trials = run_of(blocking)
+    for one in trials:
+        write_stored(run, one)
+    read = [source.load(COLUMNS) for source in read_run(run).sources]
+    assert mixture_json(mixture(read), 0.1) == mixture_json(mixture(trials), 0.1)
+
+
 class OddJudge:
     """Takes 30 ms of virtual time; texts of odd length are unsafe."""
 
@@ -231,6 +240,7 @@ def test_a_guard_that_blocks_what_is_harmful_on_the_modelled_engine() -> None:
         ("harmful", "blocked at input"),
     }
     assert costs(found, 0) == pytest.approx(30, abs=0.01)
+    assert costs(found, 0, "ttft_ms") == pytest.approx(30, abs=0.01)
     assert costs(found, 0, "engine_tokens") == 0
     assert costs(found, 1, "engine_tokens") == -alone.output.max_tokens
     assert costs(found, 1) < -1000
