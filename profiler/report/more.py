@@ -1,12 +1,18 @@
 """What a report adds where the run or its reader asked for it: the stopping rule, attribution, another mix."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
 
+from profiler.analysis.attribution import Attributed, attributions
+from profiler.analysis.mixture import COLUMNS, Mixture, mixture
 from profiler.analysis.tax import RunResult
 from profiler.analysis.until import Looked, looked
+from profiler.records.store import DamagedTrial, StoredTrial
+from profiler.report.attribution import attribution_json, print_attribution
+from profiler.report.mixture import mixture_json, print_mixture
 from profiler.report.until import looked_json, print_looked
 from profiler.scenario import BASELINE, UntilConfig
 
@@ -15,13 +21,21 @@ def print_more(result: RunResult, harmful: float | None, console: Console) -> No
     """Print what applies. `harmful`: the share of harmful requests to work the tax out for."""
     if (found := _looked(result)) is not None:
         print_looked(found, result.run.ending, console)
+    if attributed := _attributed(result):
+        print_attribution(attributed, console)
+    if harmful is not None:
+        print_mixture(_mixture(result), harmful, console)
 
 
 def more_json(result: RunResult, harmful: float | None) -> dict[str, Any]:
     """The same as keys of the report's document."""
-    found, more = _looked(result), dict[str, Any]()
+    found, attributed, more = _looked(result), _attributed(result), dict[str, Any]()
     if found is not None:
         more["until"] = looked_json(found, result.run.ending)
+    if attributed:
+        more["attribution"] = attribution_json(attributed)
+    if harmful is not None:
+        more["mixture"] = mixture_json(_mixture(result), harmful)
     return more
 
 
@@ -35,3 +49,24 @@ def _looked(result: RunResult) -> Looked | None:
         return None
     arms = [arm for arm in result.run.manifest["arms"] if arm != BASELINE]
     return looked(UntilConfig.model_validate(stated), result.trials, arms)
+
+
+def _attributed(result: RunResult) -> tuple[Attributed, ...]:
+    how = _scenario(result).get("attribution", "none")
+    if how == "none":
+        return ()
+    stacks = {arm: tuple(guards) for arm, guards in result.run.manifest.get("stacks", {}).items()}
+    steady = [trial for trial in result.trials if trial.block not in result.warm_up.blocks]
+    return attributions(steady, stacks, how)
+
+
+def _mixture(result: RunResult) -> Mixture:
+    """From the trials of the steady part that can be read; the report has named the others."""
+
+    def trials() -> Iterator[StoredTrial]:
+        for source in result.run.sources:
+            if source.info.block not in result.warm_up.blocks:
+                with suppress(DamagedTrial):
+                    yield source.load(COLUMNS)
+
+    return mixture(trials(), result.run.manifest.get("arms", ()))

@@ -81,4 +81,4 @@ def result(*arms: ArmResult, findings: tuple[Finding, ...] = (), cut: tuple[int,
     run = StoredRun(Path("results/r"), manifest, (), ())
     warm_up = Cut(cut, f"the first {len(cut)} blocks ran 12% slower: cut" if cut else "none cut")
     floor = {"ttft_ms.p50": tax(1.0, "no difference found")}
-    return RunResult(run, 6, {a.name: a for a in arms}, floor, warm_up, ("one thing",), findings)
+    return RunResult(run, 6, {a.name: a for a in arms}, floor, warm_up, ("one thing",), findings, ())
