@@ -10,7 +10,6 @@ from guards.pump import Pump
 from guards.trace import Stage
 from guards.waiting import until
 
-
 # vLLM's own least temperature that is not greedy.
 _NEARLY_GREEDY = 0.01
 

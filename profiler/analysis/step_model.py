@@ -9,9 +9,9 @@ and long steps) and follow an AR(1) process along a trial (Prais & Winsten 1954)
 estimated from the residuals of a first, ordinary fit (Cochrane & Orcutt 1949). Contention is seen inside
 each trial, between the steps beside which a guard worked and those next to them: drift that is slower than
 a few steps cancels. A step that is long for any reason meets more of a guard's work, which would look like
-contention; so the work that a step met is instrumented by the work that began with it and fell within its
-predicted length (two-stage least squares, Theil 1953; Basmann 1957). Uncertainty does not lean on that model of the noise: it comes from leaving out one
-block at a time (see `ledger`).
+contention; so the work that a step met is instrumented by the work that fell within its predicted length
+(two-stage least squares, Theil 1953, Basmann 1957). Uncertainty does not lean on that model of the noise: it
+comes from leaving out one block at a time (see `ledger`).
 """
 
 from collections.abc import Mapping, Sequence
