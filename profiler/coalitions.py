@@ -41,7 +41,7 @@ def subsets(guards: Sequence[str], attribution: Attribution) -> list[tuple[str, 
         sizes = list(range(1, n))
     else:
         raise ValueError(
-            f"attribution: shapley of {n} guards needs {2**n} arms in every block; it takes at most {MAX_SHAPLEY} guards: "
-            "use leave-one-out"
+            f"attribution: shapley of {n} guards needs {2**n} arms in every block; it takes at most {MAX_SHAPLEY} "
+            "guards: use leave-one-out"
         )
     return [subset for size in sizes for subset in combinations(guards, size)]

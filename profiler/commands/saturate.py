@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -17,7 +18,7 @@ from profiler.report.saturation import print_saturation, saturation_json
 from profiler.saturation.probe import Goal
 from profiler.saturation.result import saturation_result
 from profiler.saturation.saturate import check_slo, saturate
-from profiler.scenario import Scenario, SloConfig
+from profiler.scenario import SloConfig
 
 
 def add(commands: Commands) -> None:
@@ -59,9 +60,10 @@ def _run(options: argparse.Namespace) -> int:
     if options.report is not None:
         show_saturation(read_run(options.report), options.format)
         return 0
+    goal = _goal(options)
     scenario, where = scenario_from(options), str(options.scenario)
     check_slo(scenario, where)
-    goal = _goal(options, scenario)
+    goal = replace(goal, slo=scenario.slo)
     # Progress goes to standard error, so that standard output is the result alone.
     talk = Console(stderr=True)
     finished = asyncio.run(saturate(scenario, where, options.out, goal, talk))
@@ -75,8 +77,8 @@ def _run(options: argparse.Namespace) -> int:
     return 1 if finished.stopped else 0
 
 
-def _goal(options: argparse.Namespace, scenario: Scenario) -> Goal:
-    """The goal of the flags.
+def _goal(options: argparse.Namespace) -> Goal:
+    """The goal of the flags; the objectives are the scenario's.
 
     Raises:
         UserError: a share or a time that makes no sense.
@@ -87,7 +89,7 @@ def _goal(options: argparse.Namespace, scenario: Scenario) -> Goal:
     )
     if not 0 < options.probe_seconds < math.inf:
         raise UserError(f"--probe-seconds: {options.probe_seconds:g} is no time: give seconds above 0")
-    return Goal(scenario.slo, good, resolution, options.probe_seconds)
+    return Goal(SloConfig(), good, resolution, options.probe_seconds)
 
 
 def _inside(flag: str, text: str) -> float:
