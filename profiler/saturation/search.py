@@ -49,8 +49,8 @@ def capacity_of(probes: Sequence[Probe], goal: Goal) -> Capacity:
     seen = results(probes, goal.good_fraction)
     if (late := _late(probes)) and None in bracket(seen, goal.good_fraction):
         return _not_measured(f"{late}: free a core")
-    if not seen:
-        return _not_measured("the sweep ended before a rate was probed")
+    if None in bracket(seen, goal.good_fraction) and unfinished(probes, goal):
+        return _not_measured("the sweep ended before one rate held and another did not")
     return capacity(seen, goal.good_fraction)
 
 
