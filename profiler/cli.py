@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"alignment-tax: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("alignment-tax: interrupted before the first trial; nothing was stored", file=sys.stderr)
+        print("alignment-tax: interrupted; trials that were finished are stored", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader of a pipe has left: nothing more to say.

@@ -36,6 +36,7 @@ def print_statements(found: Sequence[Statement], console: Console) -> None:
     if unknown := [one for one in found if one.injected is None]:
         names = " and ".join(dict.fromkeys(f"{one.control} ({one.entry})" for one in unknown))
         console.print(f"{names}: truth unknown on a real engine; `calibrate --modelled` knows it", soft_wrap=True)
+    console.print("A delay ends late where the machine is busy; `direct` is what the requests really waited.")
 
 
 def statements_json(found: Sequence[Statement]) -> dict[str, Any]:
