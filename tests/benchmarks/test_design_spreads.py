@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,4 +33,4 @@ def test_every_design_has_a_row() -> None:
     rows = spreads(found)
     assert list(rows) == [LEDGER, *DESIGNS]
     assert rows[LEDGER][1] == 1.0
-    assert rows["difference of means"] == (1.0, 1.0, 0.0)
+    assert rows["difference of means"] == pytest.approx((1.0, 1.0, 0.0))
