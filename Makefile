@@ -29,7 +29,8 @@ saturate: setup ## find the highest rate at which the SLO holds, for each arm: F
 	  $${GUARDS:+--guards "$$GUARDS"} $${OUT:+--out "$$OUT"} $(FLAGS)
 
 calibrate: setup ## inject known taxes and see what is recovered: FLAGS=--modelled
-	@$(BIN)/alignment-tax calibrate $(FLAGS)
+	@$(BIN)/alignment-tax calibrate $${MODEL:+--model "$$MODEL"} $${SCENARIO:+--scenario "$$SCENARIO"} \
+	  $${OUT:+--out "$$OUT"} $(FLAGS)
 
 doctor: setup ## say what this machine can measure
 	@$(BIN)/alignment-tax doctor

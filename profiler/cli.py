@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from guards.assets import AssetError
+from guards.loading import GuardConfigError
 from guards.scorers.worker import WorkerDied
 from profiler.commands import calibrate, doctor, profile, report, saturate
 from profiler.errors import UserError
@@ -17,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
-    except (UserError, AssetError, WorkerDied) as error:
+    except (UserError, AssetError, GuardConfigError, WorkerDied) as error:
         if options.debug:
             raise
         print(f"alignment-tax: {error}", file=sys.stderr)

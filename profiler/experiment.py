@@ -149,7 +149,11 @@ class _Seen:
             return
         found, minutes = looked(until, self.trials, arms), (time.monotonic() - self.began_s) / 60
         if found.over:
-            self.ending = "narrow enough" if found.narrow else f"max_blocks ({until.max_blocks}) reached"
+            self.ending = (
+                "narrow enough" if found.narrow
+                else f"max_blocks ({until.max_blocks}) reached" if found.looks
+                else f"no arm has {until.metric}"
+            )  # fmt: skip
         elif minutes * (1 + 1 / self.blocks) > until.max_minutes:
             # Another block would take longer than is allowed.
             self.ending = f"max_minutes ({until.max_minutes:g}) reached"

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from guards.config import build_guard, needs_worker
+from guards.config import build_guards, needs_worker
 from guards.generation import EngineDied
 from guards.scorers.worker import EmbeddingWorker
 from profiler.engines.embedded import EMBEDDED_NAME, HUB_NAME, embedded_model_dir
@@ -118,10 +118,11 @@ async def open_bench(scenario: Scenario, where: str, console: Console) -> AsyncI
         if any(needs_worker(config) for config in scenario.guards.values()):
             worker = await EmbeddingWorker.start()
             resources.push_async_callback(worker.close)
+        # Before the engine, which takes long to start: a guard that cannot be loaded is said at once.
+        guards = build_guards(scenario.guards, worker)
         console.print(f"starting vLLM with {model}", highlight=False, markup=False, soft_wrap=True)
         engine: Engine = await VllmEngine.start(model, settings, where=where)
         resources.push_async_callback(engine.close)
-        guards = {name: build_guard(name, config, worker) for name, config in scenario.guards.items()}
         memory = MemoryMeter()
         resources.callback(memory.close)
         yield Bench(engine, guards, memory, find_energy_meter())

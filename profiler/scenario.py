@@ -1,12 +1,13 @@
 """A scenario: what is run, on what, under which load, guarded how. Read from YAML, validated once."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from guards.config import GuardConfig
+from guards.config import GuardConfig, check_members, members
 from profiler.coalitions import Attribution, with_coalitions
 from profiler.errors import UserError
 from profiler.percent import Percent
@@ -120,7 +121,7 @@ class UntilConfig(_Strict):
         "e2el_mean", "e2el_p50", "e2el_p90", "output_tokens_per_s",
     ]  # fmt: skip
     half_width: Annotated[Percent, Field(gt=0, le=1)]
-    max_minutes: float = Field(default=30, gt=0)
+    max_minutes: float = Field(default=30, gt=0, allow_inf_nan=False)
     min_blocks: int = Field(default=8, ge=2)
     max_blocks: int = Field(default=200, ge=2)
 
@@ -134,7 +135,7 @@ class UntilConfig(_Strict):
 class Scenario(_Strict):
     """Everything that a run is made of."""
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, max_length=80, pattern=r"^[\w.+ -]*\w[\w.+ -]*$")
     model: str = "embedded"
     engine: dict[str, Any] = {}
     prompts: PromptsConfig
@@ -148,7 +149,7 @@ class Scenario(_Strict):
     attribution: Attribution = "none"
     blocks: int = Field(default=6, ge=1)
     until: UntilConfig | None = None
-    seed: int = 1
+    seed: int = Field(default=1, ge=0, lt=2**31)
     slo: SloConfig = SloConfig()
     keep_text: bool = False
 
@@ -163,19 +164,19 @@ class Scenario(_Strict):
                 if name not in self.guards:
                     known = ", ".join(self.guards)
                     raise ValueError(f"arms.{arm} names the unknown guard `{name}`: there are {known}")
+        check_members(self.guards)
         self.stacks()  # refuses an attribution that would take too many arms
         return self
 
     def stacks(self) -> dict[str, tuple[str, ...]]:
         """Guard names by arm, the baseline first. Without `arms`: each guard alone, then all together.
 
+        Of "all together", a parallel guard stands for those that it names: none judges twice.
         `attribution` adds the subsets of stacks that it needs.
         """
         arms = {arm: tuple(names) for arm, names in self.arms.items() if arm != BASELINE}
         if not arms:
-            arms = {name: (name,) for name in self.guards}
-            if len(self.guards) > 1:
-                arms["all"] = tuple(self.guards)
+            arms = {arm: tuple(names) for arm, names in _each_and_all(self.guards, self.guards).items()}
         return with_coalitions({BASELINE: (), **arms}, self.attribution)
 
     def only(self, guards: list[str]) -> "Scenario":
@@ -189,12 +190,23 @@ class Scenario(_Strict):
                 raise UserError(
                     f"--guards: no guard `{name}` in scenario {self.name}: there are {', '.join(self.guards)}"
                 )
-        found = self.model_copy(update={"guards": {name: self.guards[name] for name in guards}, "arms": {}})
+        kept = {name: self.guards[name] for asked in guards for name in (*members(self.guards[asked]), asked)}
+        arms = _each_and_all(guards, kept) if len(kept) > len(guards) else {}
+        if not guards:
+            raise UserError(f"--guards: names no guard: there are {', '.join(self.guards)}")
+        found = self.model_copy(update={"guards": kept, "arms": arms})
         try:
             found.stacks()
         except ValueError as error:
             raise UserError(f"--guards: {error}") from None
         return found
+
+
+def _each_and_all(names: Iterable[str], guards: Mapping[str, GuardConfig]) -> dict[str, list[str]]:
+    arms = {name: [name] for name in names}
+    inside = {member for name in arms for member in members(guards[name])}
+    together = [name for name in arms if name not in inside]
+    return arms | ({"all": together} if len(together) > 1 else {})
 
 
 def load_scenario(path: Path) -> Scenario:

@@ -25,11 +25,13 @@ from profiler.analysis.stats import (
     verdict,
 )
 from profiler.analysis.stats.bootstrap import quantile_estimates
+from profiler.analysis.stats.distributions import t_quantile
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 MEANS = (*(f"{metric}.mean" for metric in LATENCIES), TOKENS_PER_S, "peak_memory_mib", "cpu_s")
 _MORE_IS_BETTER = (TOKENS_PER_S,)
 _ALPHA = 0.05
+_POWER = 0.8
 # Of the bootstrap's draws: the same run gives the same report.
 _SEED = 1993
 
@@ -107,11 +109,11 @@ def taxes(arms: Mapping[str, Mapping[str, Estimates]], floor: Mapping[str, Estim
         family = [arm for arm in arms if name in arms[arm]]
         adjusted = holm([arms[arm][name].p_value for arm in family], _ALPHA)
         for arm, result in zip(family, adjusted, strict=True):
-            found[arm][name] = _tax(name, arms[arm][name], floor.get(name), result.adjusted)
+            found[arm][name] = _tax(name, arms[arm][name], floor.get(name), result.adjusted, len(family))
     return found
 
 
-def _tax(name: str, mine: Estimates, floor: Estimates | None, p_holm: float) -> Tax:
+def _tax(name: str, mine: Estimates, floor: Estimates | None, p_holm: float, arms: int) -> Tax:
     absolute, log_ratio = mine.absolute.interval(), mine.log_ratio
     relative = None if log_ratio is None else log_ratio.relative_interval()
     return Tax(
@@ -122,8 +124,10 @@ def _tax(name: str, mine: Estimates, floor: Estimates | None, p_holm: float) -> 
         p_value=mine.p_value,
         p_holm=p_holm,
         verdict=_claim(name, mine, floor, p_holm),
-        mde=_mde(mine.absolute),
-        mde_relative=None if log_ratio is None else math.expm1(min(_mde(log_ratio), 700.0)),
+        mde=_mde(mine.absolute, None if floor is None else floor.absolute, arms),
+        mde_relative=None
+        if log_ratio is None
+        else math.expm1(min(_mde(log_ratio, None if floor is None else floor.log_ratio, arms), 700.0)),
     )
 
 
@@ -146,5 +150,9 @@ def _loss(interval: Interval) -> Interval:
     return Interval(-interval.estimate, -interval.high, -interval.low, interval.confidence)
 
 
-def _mde(found: TEstimate) -> float:
-    return minimum_detectable_effect(found.standard_error, found.df)
+def _mde(found: TEstimate, aa: TEstimate | None, arms: int) -> float:
+    """What is found with 80 % power by the verdict as it is: the strictest of Holm's steps, and the A/A floor."""
+    alone = minimum_detectable_effect(found.standard_error, found.df, _ALPHA / arms, _POWER)
+    if aa is None:
+        return alone
+    return max(alone, noise_floor(aa.interval()) + t_quantile(_POWER, found.df) * found.standard_error)

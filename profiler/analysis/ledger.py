@@ -43,6 +43,7 @@ class TrialSums:
     steps: TrialSteps | None
     has_spans: bool
     energy_j: float | None
+    duration_s: float
 
 
 def sums_of(trial: StoredTrial) -> TrialSums | None:
@@ -71,6 +72,7 @@ def sums_of(trial: StoredTrial) -> TrialSums | None:
         steps=None if steps is None else TrialSteps(info.arm, info.block, steps),
         has_spans=_has_spans(spans),
         energy_j=info.readings.energy_j,
+        duration_s=(info.ended_ns - info.started_ns) / 1e9,
     )
 
 
@@ -116,22 +118,22 @@ def _waste(mine: Sequence[TrialSums], sums: Sequence[TrialSums], model: StepMode
     base = _uses_by_block([s for s in sums if s.arm == BASELINE])
     shares = [_wasted_share(s, model) for s in mine]
     joules = [s.energy_j * share for s, (_, share) in zip(mine, shares, strict=True) if s.energy_j is not None]
+    known = model is not None and len(joules) == len(mine)
     return Waste(
         tokens=sum(s.use.wasted_tokens for s in mine),
         generated_tokens=sum(s.use.generated_tokens for s in mine),
         engine_s=None if model is None else sum(seconds for seconds, _ in shares),
-        energy_j=sum(joules) if len(joules) == len(mine) else None,
+        energy_j=sum(joules) if known else None,
         saved_tokens=round(sum(saved_tokens(s.use, base.get(s.block, [])) for s in mine)),
     )
 
 
 def _wasted_share(one: TrialSums, model: StepModel | None) -> tuple[float, float]:
-    """Engine seconds that were wasted in a trial, and their share of all."""
+    """Engine seconds that were wasted in a trial, and their share of the trial's length."""
     if model is None or one.steps is None:
         return 0.0, 0.0
     wasted_ms = float((one.steps.steps.wasted @ model.load_ms).sum())
-    whole_ms = float(model.predicted_ms(one.steps.steps).sum())
-    return wasted_ms / 1e3, wasted_ms / whole_ms if whole_ms > 0 else 0.0
+    return wasted_ms / 1e3, min(wasted_ms / 1e3 / one.duration_s, 1.0)
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ def _ledger(arm: str, metric: str, sums: Sequence[TrialSums], fit: StepFit | Non
         arm=arm,
         metric=metric,
         baseline_ms=float(rows.baseline_ms.mean()),
-        stages_ms=_stages(mine, metric),
+        stages_ms=_stages(arm, metric, rows.blocks, sums),
         contention=contention if working and not by_difference else None,
         by_difference=by_difference,
         **found,
@@ -185,7 +187,7 @@ def _entries(arm: str, rows: _Blocks, left_out: int | None, fit: StepFit | None,
     induced = float(stay[LOAD] @ model.load_ms) - waste - saved + slowed
     if by_difference:
         induced = measured - direct - waste - saved
-    residual = measured - direct - induced - waste - saved
+    residual = 0.0 if by_difference else measured - direct - induced - waste - saved
     return np.array([measured, direct, induced, waste, saved, residual, contention])
 
 
@@ -224,11 +226,13 @@ def _uses_by_block(baseline: Sequence[TrialSums]) -> dict[int, list[EngineUse]]:
     return {block: [s.use for s in found] for block, found in _by_block(baseline, BASELINE).items()}
 
 
-def _stages(mine: Sequence[TrialSums], metric: str) -> dict[str, float]:
-    total: dict[str, float] = defaultdict(float)
-    for one in mine:
-        for stage, value in one.stages_ms[metric].items():
-            total[stage] += value / len(mine)
+def _stages(arm: str, metric: str, blocks: Sequence[int], sums: Sequence[TrialSums]) -> dict[str, float]:
+    """Direct time by stage as the direct entry has it: over the baseline's, mean over blocks."""
+    base, mine, total = _by_block(sums, BASELINE), _by_block(sums, arm), defaultdict[str, float](float)
+    for found, sign in ((mine, 1), (base, -1)):
+        for one in (one for block in blocks for one in found[block]):
+            for stage, value in one.stages_ms[metric].items():
+                total[stage] += sign * value / len(found[one.block]) / len(blocks)
     return dict(total)
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from profiler.analysis.columns import ints
+from profiler.analysis.columns import Bools, Ints, ints
 from profiler.records.record import Outcome
 from profiler.records.store import StoredTrial
 
@@ -26,6 +26,7 @@ COLUMNS = (
     "last_ns",
     "output_tokens",
     "outcome",
+    "chunk_tokens",
     "verdicts.list.element.verdict.status",
 )
 """The columns that `trial_metrics` reads."""
@@ -71,13 +72,33 @@ def trial_metrics(trial: StoredTrial) -> TrialMetrics:
 def _latencies_ms(table: pa.Table) -> dict[str, Array]:
     scheduled, first, last = (ints(table, name) for name in ("scheduled_ns", "first_ns", "last_ns"))
     tokens = ints(table, "output_tokens")
-    answered = first > 0
-    several = answered & (tokens > 1) & (last > first)
+    answered = (first > 0) & ~failed(table)
+    # An output filter delivers several tokens at once: the time after the first piece belongs to the others.
+    after = tokens - first_tokens(table)
+    several = answered & (after > 0) & (last > first)
     return {
         "ttft_ms": (first - scheduled)[answered] / 1e6,
-        "tpot_ms": (last - first)[several] / 1e6 / (tokens[several] - 1),
+        "tpot_ms": (last - first)[several] / 1e6 / after[several],
         "e2el_ms": (last - scheduled)[answered] / 1e6,
     }
+
+
+def failed(table: pa.Table) -> Bools:
+    """Which requests failed, or were blocked for want of a verdict."""
+    return np.asarray(
+        pc.fill_null(pc.equal(table["outcome"].cast(pa.string()), Outcome.ERROR.value), False), dtype=np.bool_
+    )
+
+
+def first_tokens(table: pa.Table) -> Ints:
+    """Tokens of each request's first piece; 1 where it had none."""
+    pieces = table["chunk_tokens"].combine_chunks()
+    pieces = pa.concat_arrays(pieces.chunks) if isinstance(pieces, pa.ChunkedArray) else pieces
+    begin = pieces.offsets.to_numpy()[:-1]
+    some = np.diff(pieces.offsets.to_numpy()) > 0
+    found = np.ones(len(begin), dtype=np.int64)
+    found[some] = pieces.values.to_numpy(zero_copy_only=False)[begin[some]]
+    return found
 
 
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:

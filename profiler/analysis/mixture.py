@@ -19,13 +19,14 @@ from profiler.scenario import BASELINE
 METRICS = ("e2el_ms", "ttft_ms", "engine_tokens")
 COLUMNS = (
     "index", "label", "outcome", "finish_reason", "scheduled_ns", "first_ns", "last_ns",
-    "engine_calls.list.element.output_tokens",
+    "engine_calls.list.element.output_tokens", "engine_calls.list.element.aborted",
 )  # fmt: skip
 """The columns that `mixture` reads."""
 HARMFUL = "harmful"
 # A block is decided by how the request ended: before an answer, or within it.
 _BLOCKS = {"blocked": "blocked at input", "cut": "cut in mid-stream"}
-_ENDINGS = ("passed", *_BLOCKS.values(), "blocked", "redacted", "reranked", "error")
+REFUSED = "refused after generation"
+_ENDINGS = ("passed", *_BLOCKS.values(), REFUSED, "blocked", "redacted", "reranked", "error")
 _MIN_BLOCKS = 2
 _Texts = npt.NDArray[np.object_]
 
@@ -185,9 +186,9 @@ def _requests(trial: StoredTrial) -> _Requests:
     what = outcome.copy()
     for ended, word in _BLOCKS.items():
         what[_is(outcome, Outcome.BLOCKED.value) & _is(reason, ended)] = word
-    return _Requests(
-        ints(table, "index"), _texts(table, "label"), what, np.array([*latencies, _engine_tokens(table)], np.float64)
-    )
+    made, finished = _engine_tokens(table)
+    what[(what == _BLOCKS["blocked"]) & (finished > 0)] = REFUSED
+    return _Requests(ints(table, "index"), _texts(table, "label"), what, np.array([*latencies, made], np.float64))
 
 
 def _texts(table: pa.Table, name: str) -> _Texts:
@@ -198,13 +199,15 @@ def _is(texts: _Texts, value: str) -> Bools:
     return np.asarray(texts == value, dtype=np.bool_)
 
 
-def _engine_tokens(table: pa.Table) -> Array:
-    """Tokens that the engine made for each request, over all its calls; `calls_of` would read every chunk."""
+def _engine_tokens(table: pa.Table) -> tuple[Array, Array]:
+    """Tokens that the engine made for each request, all and in calls that ended; `calls_of` would read every chunk."""
     calls = np.asarray(pc.fill_null(pc.list_value_length(table["engine_calls"]), 0).to_numpy(), dtype=np.int64)
-    made = pc.struct_field(pc.list_flatten(table["engine_calls"]), "output_tokens")
+    flat = pc.list_flatten(table["engine_calls"])
+    made = np.asarray(pc.struct_field(flat, "output_tokens").to_numpy(), dtype=np.float64)
+    ended = ~np.asarray(pc.struct_field(flat, "aborted").to_numpy(), dtype=np.bool_)
     rows = np.repeat(np.arange(len(calls)), calls)
-    total: Array = np.bincount(rows, np.asarray(made.to_numpy(), dtype=np.float64), len(calls)).astype(np.float64)
-    return total
+    total, whole = (np.bincount(rows, values, len(calls)) for values in (made, made * ended))
+    return total.astype(np.float64), whole.astype(np.float64)
 
 
 def _harmful_share(arms: Iterable[Mapping[int, Sequence[_Requests]]]) -> float:

@@ -132,7 +132,8 @@ def _expected_work(design: _Design, predicted_ms: Floats) -> list[Floats]:
 
 def _whitened(design: _Design) -> tuple[dict[int, float], Floats, Floats, Floats]:
     """Each block's speed; rows, instruments and target with the errors' growth and correlation taken out."""
-    size = np.maximum(design.columns[:, :LOADS] @ _first_fit(design), 1e-6)
+    least_ms = max(float(np.median(design.duration_ms)) / 10, 1e-6)
+    size = np.maximum(design.columns[:, :LOADS] @ _first_fit(design), least_ms)
     speed = _speeds(design, design.duration_ms / size)
     names, place = np.unique(design.block, return_inverse=True)
     pace = np.array([speed[b] for b in names.tolist()])[place]

@@ -4,13 +4,14 @@ A continuous-batching engine hands out the tokens of all sequences once a step, 
 come in bunches, and the time from one bunch to the next is a step. Nothing of the engine's inside is asked.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from guards.trace import Stage
-from profiler.analysis.columns import Calls, Ints, Spans
+from profiler.analysis.columns import Bools, Calls, Ints, Spans
 from profiler.analysis.timeline import Floats
 
 WORK = (Stage.PREFILL.value, Stage.DECODE.value, Stage.WORK.value)
@@ -29,7 +30,7 @@ class Work:
     @classmethod
     def of(cls, spans: Spans) -> "Work":
         """From the spans; work at the same time by one guard counts once."""
-        working, found = spans.of_stage(*WORK), []
+        working, found = _once(spans, spans.of_stage(*WORK)), []
         for guard in np.unique(spans.guard[working]):
             mine = working & (spans.guard == guard)
             begin, finish = _union(spans.start_ns[mine], spans.end_ns[mine])
@@ -96,6 +97,7 @@ def steps_of(calls: Calls, spans: Spans, delivered: Ints) -> Steps | None:
     order = np.argsort(calls.chunk_ns, kind="stable")
     when, tokens = calls.chunk_ns[order], calls.chunk_tokens[order]
     begins = np.flatnonzero(np.diff(when, prepend=when[0] - round(period_ns)) > _BUNCH * period_ns)
+    begins = _split(begins, when, calls.chunk_call[order], calls.candidates, period_ns)
     end_ns = when[np.append(begins[1:], len(when)) - 1]
     start_ns, work = _starts(end_ns, calls), Work.of(spans)
     return Steps(
@@ -107,6 +109,22 @@ def steps_of(calls: Calls, spans: Spans, delivered: Ints) -> Steps | None:
         work.between(start_ns, end_ns),
         work,
     )
+
+
+def _split(begins: Ints, when: Ints, call: Ints, candidates: Ints, period_ns: float) -> Ints:
+    """Begin anew where a call appears again in a bunch: a reader that is nearly always late has steps run together."""
+    ends = np.append(begins[1:], len(when))
+    long = np.flatnonzero(when[ends - 1] - when[begins] > 2 * _BUNCH * period_ns)
+    more: list[int] = []
+    for bunch in long.tolist():
+        seen: Counter[int] = Counter()
+        first = int(begins[bunch])
+        for place, which in enumerate(call[first : ends[bunch]].tolist(), first):
+            if seen[which] >= candidates[which]:
+                more.append(place)
+                seen.clear()
+            seen[which] += 1
+    return np.union1d(begins, np.array(more, dtype=np.int64)) if more else begins
 
 
 def _load(calls: Calls, end_ns: Ints, tokens: Ints) -> tuple[Floats, Floats, Floats]:
@@ -142,6 +160,19 @@ def _wasted(calls: Calls, end_ns: Ints, delivered: Ints) -> tuple[Floats, Floats
         _sum(at[first], prompts * (share[call] >= 1), count),
         _sum(at[first], prompts * more * needless, count),
     )
+
+
+def _once(spans: Spans, working: Bools) -> Bools:
+    """Of equal stretches of work by several guards, as of a batch in the worker that they share, only the first."""
+    if len(np.unique(spans.guard[working])) < 2:
+        return working
+    at = np.flatnonzero(working)
+    order = np.lexsort((at, spans.end_ns[at], spans.start_ns[at]))
+    start, end = spans.start_ns[at][order], spans.end_ns[at][order]
+    again = np.concatenate([[False], (np.diff(start) == 0) & (np.diff(end) == 0)])
+    kept = np.zeros(len(working), dtype=np.bool_)
+    kept[at[order[~again]]] = True
+    return kept
 
 
 def _union(start: Ints, end: Ints) -> tuple[Ints, Ints]:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from guards.trace import Stage
 from profiler.analysis.columns import Bools, Calls, Ints, Spans, ints
+from profiler.analysis.metrics import failed
 from profiler.records.store import StoredTrial
 
 Floats = npt.NDArray[np.float64]
@@ -50,8 +52,10 @@ def timeline(trial: StoredTrial, calls: Calls, spans: Spans, metric: str) -> Tim
     """The time lines for `metric`, "ttft_ms" or "e2el_ms"."""
     table = trial.table
     sent, to = ints(table, "sent_ns"), ints(table, "first_ns" if metric == "ttft_ms" else "last_ns")
-    answered = to > 0
+    answered = (to > 0) & ~failed(table)
     begun, needed = _engine(calls, spans, len(sent), metric)
+    if metric == "e2el_ms":
+        needed = _until_the_cut(table, needed, spans)
     # A request without an engine call, or whose call was given up for a verdict, waited for its guards only.
     waited = answered & (needed > 0) & ~_blocked_early(trial, calls)
     start = np.where(waited, np.clip(begun, sent, to), to)
@@ -77,6 +81,19 @@ def _engine(calls: Calls, spans: Spans, n: int, metric: str) -> tuple[Ints, Ints
         needed[spans.request[chosen]] = spans.start_ns[chosen]
     begun[begun == far] = 0
     return begun, needed
+
+
+def _until_the_cut(table: pa.Table, needed: Ints, spans: Spans) -> Ints:
+    """An answer that was cut needed nothing of the engine from when the check began that cut it."""
+    begun = np.zeros(len(needed), dtype=np.int64)
+    checks = spans.of_stage(Stage.QUEUE, Stage.PREFILL)
+    np.maximum.at(begun, spans.request[checks], spans.start_ns[checks])
+    # The check's waiting is a span of its own, right before its work.
+    waiting = spans.of_stage(Stage.QUEUE)
+    joined = waiting & (spans.end_ns == begun[spans.request])
+    begun[spans.request[joined]] = spans.start_ns[joined]
+    cut = np.asarray(table["finish_reason"].to_numpy() == "cut") & (begun > 0)
+    return np.asarray(np.where(cut, np.minimum(needed, begun), needed))
 
 
 def _blocked_early(trial: StoredTrial, calls: Calls) -> Bools:

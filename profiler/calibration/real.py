@@ -22,6 +22,7 @@ from profiler.prompts import read_prompt_sets
 from profiler.records.store import create_run
 from profiler.scenario import Scenario
 
+KIND = "calibration"
 DELAY_MS, CHUNK_DELAY_MS, BURNER_SHARE = 20.0, 5.0, 0.1
 ARMS = ("delay", "chunk-delay", "burner", "doubler")
 _METRICS = ("ttft_ms", "e2el_ms")
@@ -45,7 +46,7 @@ async def calibrate(scenario: Scenario, where: str, out: Path, console: Console)
         async with open_bench(bare, where, console) as bench:
             bench = replace(bench, guards=_controls(burner))
             run_id = f"calibrate-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-            run = create_run(out, run_id, {"id": run_id, **manifest(bare, sets, bench)})
+            run = create_run(out, run_id, {"id": run_id, "kind": KIND, **manifest(bare, sets, bench)})
             return Finished(run, await execute(Experiment(bare, sets, bench, run), console))
 
 

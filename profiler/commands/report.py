@@ -7,6 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from profiler.analysis.tax import analyse
+from profiler.calibration.real import KIND as CALIBRATION
+from profiler.commands.calibrate import show_calibration
 from profiler.commands.parser import Commands
 from profiler.commands.saturate import show_saturation
 from profiler.errors import UserError
@@ -33,11 +35,16 @@ def _run(options: argparse.Namespace) -> int:
     harmful = None if options.harmful is None else share_flag("--harmful", options.harmful)
     run = read_run(options.path)
     if not run.sources:
-        raise UserError(f"{options.path}: no finished trial in this run: run `alignment-tax profile` again")
+        raise UserError(f"{options.path}: no finished trial in this run: run it again")
+    if missing := [key for key in ("id", "facts", "arms") if key not in run.manifest]:
+        raise UserError(f"{options.path / 'run.json'}: has no {', '.join(missing)}: it is not whole: run it again")
     if run.manifest.get("kind") == KIND:
         if harmful is not None:
             raise UserError(f"--harmful: {options.path} is a saturation sweep: its rates hold for its own prompts only")
         show_saturation(run, options.format)
+        return 0
+    if run.manifest.get("kind") == CALIBRATION:
+        show_calibration(run, options.format, Console())
         return 0
     result = analyse(run)
     if options.format == "json":

@@ -23,6 +23,7 @@ from profiler.engines.engine import EngineCounters
 from profiler.engines.vllm_args import installed_vllm, is_cpu_build, prepare_environment
 from profiler.errors import UserError
 
+_RESET_S = 5.0
 _FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
 
 
@@ -98,8 +99,15 @@ class VllmEngine:
         return tokens
 
     async def reset_prefix_cache(self) -> None:
-        """Forget every cached prompt prefix."""
-        await self._llm.reset_prefix_cache()
+        """Forget every cached prompt prefix, once the last aborted request has given its blocks back.
+
+        Raises:
+            EngineDied: vLLM still holds blocks after some seconds; the arms would not start alike.
+        """
+        until_s = time.monotonic() + _RESET_S
+        while await self._llm.reset_prefix_cache() is False:
+            if time.monotonic() > until_s:
+                raise EngineDied(f"vLLM did not reset its prefix cache within {_RESET_S:g} s: blocks are still in use")
 
     def counters(self) -> EngineCounters:
         """Totals from vLLM's own Prometheus metrics, summed over this process's engines."""

@@ -55,7 +55,7 @@ class TrialFile:
         try:
             with pq.ParquetFile(self.path) as file:
                 table = file.read(columns=None if columns is None else list(columns))
-        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
             raise DamagedTrial(_damage(self.path, error)) from error
         return StoredTrial(self.info, table)
 
@@ -163,8 +163,10 @@ def read_run(path: Path) -> StoredRun:
         manifest = json.loads((path / "run.json").read_text(encoding="utf-8"))
     except OSError:
         raise UserError(f"{path}: no run there (no readable run.json): name a folder under results/") from None
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise UserError(f"{path / 'run.json'}: damaged: {error}") from error
+    if not isinstance(manifest, dict):
+        raise UserError(f"{path / 'run.json'}: not a run of this program: name a folder under results/")
     if manifest.get("schema") != SCHEMA_VERSION:
         raise UserError(f"{path}: schema {manifest.get('schema')}, this version reads {SCHEMA_VERSION}: update")
     sources, damaged = [], []

@@ -30,7 +30,7 @@ def print_statements(found: Sequence[Statement], console: Console) -> None:
         injected = "unknown" if one.injected is None else f"{one.injected:g}"
         covered = "-" if one.covered is None else "yes" if one.covered else "no"
         range_ = with_range(one.recovered.estimate, (one.recovered.low, one.recovered.high))
-        recovered = f"{one.recovered.estimate:g}" if one.unit == "tokens" else escape(range_)
+        recovered = f"{one.recovered.estimate:.0f}" if one.unit == "tokens" else escape(range_)
         table.add_row(one.control, f"{one.entry}, {_WORDS[one.metric]}", injected, recovered, covered)
     console.print(table)
     if unknown := [one for one in found if one.injected is None]:

@@ -83,8 +83,15 @@ def _contention(ledger: Ledger | None) -> str:
 def _add_waste(table: Table, wastes: Sequence[Waste | None]) -> None:
     if any(waste is not None and waste.tokens for waste in wastes):
         table.add_row("tokens for nobody", *(_wasted(waste) for waste in wastes))
+        table.add_row("  engine seconds", *(_reading(None if w is None else w.engine_s) for w in wastes))
+        if any(waste is not None and waste.energy_j is not None for waste in wastes):
+            table.add_row("  joules", *(_reading(None if w is None else w.energy_j) for w in wastes))
     if any(waste is not None and waste.saved_tokens for waste in wastes):
         table.add_row("tokens spared", *("-" if waste is None else str(waste.saved_tokens) for waste in wastes))
+
+
+def _reading(value: float | None) -> str:
+    return "n/m" if value is None else f"{value:.1f}"
 
 
 def _wasted(waste: Waste | None) -> str:

@@ -53,8 +53,6 @@ def _looked(result: RunResult) -> Looked | None:
 
 def _attributed(result: RunResult) -> tuple[Attributed, ...]:
     how = _scenario(result).get("attribution", "none")
-    if how == "none":
-        return ()
     stacks = {arm: tuple(guards) for arm, guards in result.run.manifest.get("stacks", {}).items()}
     steady = [trial for trial in result.trials if trial.block not in result.warm_up.blocks]
     return attributions(steady, stacks, how)

@@ -22,7 +22,7 @@ class RunProgress:
         self._trials = None if blocks is None else blocks * trials_per_block
         total = None if self._trials is None else self._trials * requests_per_trial
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=10),
             TaskProgressColumn(),
             TimeRemainingColumn(),

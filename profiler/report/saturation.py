@@ -40,7 +40,7 @@ def probe_line(probe: Probe, goal: Goal) -> str:
     at = f"{where} at {probe.rate_hz:.3g} requests/s"
     if probe.stopped or probe.invalid:
         return f"{at}: {probe.stopped or probe.invalid}"
-    return f"{at}: {probe.good.mean():.0%} of {len(probe.good)} good (at least {goal.good_fraction:.0%} wanted)"
+    return f"{at}: {probe.good.mean():.0%} of {len(probe.good)} good (at least {100 * goal.good_fraction:.4g}% wanted)"
 
 
 def teller(console: Console, goal: Goal) -> Callable[[Probe], None]:
@@ -64,7 +64,7 @@ def saturation_json(result: SaturationResult) -> dict[str, Any]:
 
 def _goal(goal: Goal) -> str:
     limits = ", ".join(f"{name.removesuffix('_ms').upper()} {limit:g} ms" for name, limit in stated(goal.slo).items())
-    return f"at least {goal.good_fraction:.0%} of requests are good ({limits}):"
+    return f"at least {100 * goal.good_fraction:.4g}% of requests are good ({limits}):"
 
 
 def _table(result: SaturationResult) -> Table:

@@ -34,6 +34,18 @@ def print_result(result: RunResult, console: Console) -> None:
     print_ledger(result.arms.values(), console)
     for note in _notes(result):
         console.print(note, highlight=False)
+    print_place(result, console)
+
+
+def print_problems(result: RunResult, console: Console) -> None:
+    """Print what limits or voids the run, and where it lies."""
+    for note in _problems(result):
+        console.print(note, highlight=False)
+    print_place(result, console)
+
+
+def print_place(result: RunResult, console: Console) -> None:
+    """Print where the run lies and how to see it again."""
     console.print(f"Run: {plain(result.run.path)}", highlight=False, soft_wrap=True)
     console.print(f"See it again: alignment-tax report {plain(result.run.path)}", highlight=False, soft_wrap=True)
 
@@ -47,6 +59,8 @@ def _figures(arms: list[ArmResult]) -> Table:
     for metric, word in _LATENCIES.items():
         summaries = [arm.latency[metric] for arm in arms]
         table.add_row(f"{word} p50, ms", *(_p50(summary) for summary in summaries))
+        if metric != "tpot_ms":
+            table.add_row(f"{word} p90, ms", *(_p90(summary) for summary in summaries))
         table.add_row(f"{word} p99, ms", *(_p99(summary) for summary in summaries))
         if any(summary is not None and summary.p99_bounded for summary in summaries):
             table.add_row("[dim]  95 % interval[/]", *(f"[dim]{_p99_range(summary)}[/]" for summary in summaries))
@@ -84,8 +98,11 @@ def _notes(result: RunResult) -> list[str]:
         notes.append("TPOT -: every answer came in one piece, so there is no time per token.")
     not_measured = result.run.manifest["not_measured"]
     notes += [f"{plain(name)} (n/m): not measured: {plain(why)}" for name, why in not_measured.items()]
-    if result.warm_up.blocks:
-        notes.append(f"Warm-up: {plain(result.warm_up.why)}.")
+    return [*notes, *_problems(result)]
+
+
+def _problems(result: RunResult) -> list[str]:
+    notes = [f"Warm-up: {plain(result.warm_up.why)}."] if result.warm_up.blocks else []
     notes += [f"[yellow]warning:[/] {plain(warning)}" for warning in result.warnings]
     return [*notes, *(_finding(finding) for finding in result.findings)]
 
@@ -97,6 +114,10 @@ def _finding(finding: Finding) -> str:
 
 def _p50(summary: Summary | None) -> str:
     return "-" if summary is None else f"{summary.p50:.0f}"
+
+
+def _p90(summary: Summary | None) -> str:
+    return "-" if summary is None else f"{summary.p90:.0f}"
 
 
 def _p99(summary: Summary | None) -> str:
