@@ -1,11 +1,10 @@
 """Ask a scorer for a verdict: timeouts and failures become verdicts, time becomes spans."""
 
 import asyncio
-import math
 from dataclasses import dataclass
 from typing import Literal
 
-from guards.guard import Score, Scorer
+from guards.guard import Score, Scorer, Skipped, impossible
 from guards.trace import Stage, Trace
 from guards.verdict import Action, Status, Verdict
 
@@ -33,12 +32,16 @@ class Check:
 
 async def check(scorer: Scorer, text: str, policy: Policy) -> Check:
     """Judge `text`. Never raises for a scorer's failure: that is a verdict with its own status."""
-    timeout_s = None if policy.timeout_ms is None else policy.timeout_ms / 1e3
+    timer = asyncio.timeout(None if policy.timeout_ms is None else policy.timeout_ms / 1e3)
     try:
-        async with asyncio.timeout(timeout_s):
+        async with timer:
             score = await scorer.score(text)
-    except TimeoutError:
-        return Check(_no_verdict(policy, Status.TIMEOUT, f"no answer in {policy.timeout_ms:g} ms"), None)
+    except TimeoutError as error:
+        # A scorer has timeouts of its own, too: a connection's, or the breaker's.
+        detail = f"no answer in {policy.timeout_ms:g} ms" if timer.expired() else str(error)
+        return Check(_no_verdict(policy, Status.TIMEOUT, detail), None)
+    except Skipped as why:
+        return Check(_no_verdict(policy, Status.SKIPPED, str(why)), None)
     except Exception as error:  # noqa: BLE001 - whatever a guard raises is counted, never lost or fatal
         return Check(_no_verdict(policy, Status.ERROR, f"{type(error).__name__}: {error}"), None)
     return Check(_verdict(score, policy), score)
@@ -51,8 +54,8 @@ def _no_verdict(policy: Policy, status: Status, detail: str) -> Verdict:
 
 def _verdict(score: Score, policy: Policy) -> Verdict:
     p = score.p_unsafe
-    if p is not None and not (math.isfinite(p) and 0.0 <= p <= 1.0):
-        return _no_verdict(policy, Status.ERROR, f"p_unsafe is {p}")
+    if wrong := impossible(score):
+        return _no_verdict(policy, Status.ERROR, wrong)
     unsafe = bool(score.spans) or (p is not None and p >= policy.threshold)
     action = Action(policy.action) if unsafe else Action.ALLOW
     if action is Action.REDACT and not score.spans:
