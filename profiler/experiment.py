@@ -18,6 +18,7 @@ from profiler.engines.tap import Tap
 from profiler.load import quiet_gc
 from profiler.meters.energy import EnergyMeter, NotMeasured
 from profiler.meters.memory import MemoryMeter, cpu_seconds
+from profiler.meters.throttle import ThrottleMeter
 from profiler.plan import PlannedTrial, plan_block
 from profiler.prompts import PromptSets
 from profiler.records.record import Readings, RequestRecord, TrialInfo
@@ -52,6 +53,7 @@ class Bench:
     guards: Mapping[str, Guard]
     memory: MemoryMeter
     energy: EnergyMeter | NotMeasured
+    throttle: ThrottleMeter | NotMeasured
 
 
 def stacks_of(scenario: Scenario, bench: Bench) -> dict[str, Generator]:
@@ -108,17 +110,22 @@ class Experiment:
         await bench.engine.reset_prefix_cache()
         gc.collect()  # only what the trials since the start have left
         await asyncio.to_thread(bench.memory.reset)
+        slowed = self._throttled()
         before, cpu, energy_j = bench.engine.counters(), cpu_seconds(), self._energy_j()
         tag = f"t{planned.index}"
         found = await run_trial(generator, work, tag, watch=progress.request_done)
         after = bench.engine.counters()
         energy = None if energy_j is None else (self._energy_j() or 0.0) - energy_j
         peak_mib = await asyncio.to_thread(bench.memory.peak_mib)
-        readings = Readings(peak_mib, cpu_seconds() - cpu, energy)
+        readings = Readings(peak_mib, cpu_seconds() - cpu, energy, _either(slowed, self._throttled()))
         info = _info(planned, found, readings, after.aborted - before.aborted)
         trial = StoredTrial(info, await asyncio.to_thread(as_table, info, found.records))
         await asyncio.to_thread(write_stored, self.run, trial)
         return trial
+
+    def _throttled(self) -> bool | None:
+        meter = self.bench.throttle
+        return None if isinstance(meter, NotMeasured) else meter.throttled()
 
     def _energy_j(self) -> float | None:
         meter = self.bench.energy
@@ -157,6 +164,11 @@ class _Seen:
         elif minutes * (1 + 1 / self.blocks) > until.max_minutes:
             # Another block would take longer than is allowed.
             self.ending = f"max_minutes ({until.max_minutes:g}) reached"
+
+
+def _either(before: bool | None, after: bool | None) -> bool | None:
+    """Throttled at the trial's beginning or at its end; None where nobody can tell."""
+    return None if before is None or after is None else before or after
 
 
 def _info(planned: PlannedTrial, found: Outcomes, readings: Readings, aborted: int) -> TrialInfo:

@@ -23,6 +23,7 @@ from profiler.experiment import Bench, Experiment
 from profiler.machine import cpu_has_bf16, cpu_name, git_commit, machine, versions
 from profiler.meters.energy import NotMeasured, find_energy_meter
 from profiler.meters.memory import MemoryMeter
+from profiler.meters.throttle import find_throttle_meter
 from profiler.prompts import PromptSets, read_prompt_sets, trace_note
 from profiler.records.store import create_run, write_ending
 from profiler.report.progress import RunProgress
@@ -125,7 +126,7 @@ async def open_bench(scenario: Scenario, where: str, console: Console) -> AsyncI
         resources.push_async_callback(engine.close)
         memory = MemoryMeter()
         resources.callback(memory.close)
-        yield Bench(engine, guards, memory, find_energy_meter())
+        yield Bench(engine, guards, memory, find_energy_meter(), find_throttle_meter())
 
 
 def _model(scenario: Scenario, console: Console) -> tuple[str, dict[str, Any]]:
@@ -178,5 +179,9 @@ def manifest(scenario: Scenario, sets: PromptSets, bench: Bench) -> dict[str, An
         "versions": versions(),
         "git_commit": git_commit(),
         "energy_source": None if isinstance(energy, NotMeasured) else energy.source,
-        "not_measured": {"energy": energy.why} if isinstance(energy, NotMeasured) else {},
+        "not_measured": {
+            name: meter.why
+            for name, meter in (("energy", energy), ("throttling", bench.throttle))
+            if isinstance(meter, NotMeasured)
+        },
     }

@@ -24,9 +24,10 @@ def good_requests(table: pa.Table, slo: SloConfig) -> Bools:
     """Which requests met every stated objective; shape (requests,), in the table's order.
 
     vLLM bench's definition (`vllm/benchmarks/serve.py`, calculate_metrics): a completed request is good if
-    TTFT, TPOT and E2EL are each at most the limit, and the TPOT of an answer of one token is 0. Here a failed
-    request is there and not good, a refusal is an answer like any other, and times count from the scheduled
-    arrival.
+    TTFT, TPOT and E2EL are each at most the limit, and the TPOT of an answer of one token is 0. TPOT divides by
+    all tokens but one, as vLLM's does, also where the first piece held several (the report's does not). Here a
+    failed request is there and not good, a refusal is an answer like any other, and times count from the
+    scheduled arrival.
     """
     scheduled, first, last = (ints(table, name) for name in ("scheduled_ns", "first_ns", "last_ns"))
     tokens = ints(table, "output_tokens")

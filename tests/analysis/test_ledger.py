@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from guards.controls import ChunkDelay, Delay, Doubler, Null, WhileServing
 from guards.guard import Guard, Score
 from guards.input_classifier import InputClassifier
 from guards.refusal_reranker import RefusalReranker
 from guards.trace import Stage
-from profiler.analysis.columns import Spans
-from profiler.analysis.ledger import METRICS, ledgers_of, sums_of, wastes_of
+from profiler.analysis.columns import Calls, Spans
+from profiler.analysis.ledger import METRICS, fit_of, ledgers_of, sums_of, wastes_of
 from profiler.analysis.ledger_entries import Ledger
 from profiler.analysis.stages import PRIORITY, WRAPPER, stage_times_ms
-from profiler.analysis.steps import Work
+from profiler.analysis.steps import Work, steps_of
 from profiler.analysis.timeline import Timeline
 from profiler.engines.modelled import ModelledEngine
 from profiler.engines.virtual_time import now_ns
@@ -229,3 +230,51 @@ def test_steps_that_are_long_by_chance_are_not_taken_for_slowed(scenario: Scenar
         assert ledger.contention is not None
         found.append(ledger.contention.estimate)
     assert np.mean(found) == pytest.approx(EXTRA / (1 + EXTRA), abs=0.1)
+
+
+def test_the_load_of_a_steady_engine_is_numpys_least_squares(scenario: Scenario) -> None:
+    trials = modelled_run(scenario, lambda engine: {"rerank": [RefusalReranker(Judge(), Judge(), n=2)]}, blocks=2)
+    sums = [s for t in trials if (s := sums_of(t)) is not None]
+    steps = [s.steps.steps for s in sums if s.steps is not None]
+    rows, durations = np.vstack([one.load for one in steps]), np.concatenate([one.duration_ms for one in steps])
+    fit = fit_of(sums)
+    assert fit is not None
+    independent = np.linalg.lstsq(rows, durations, rcond=None)[0]
+    assert fit.without(None).load_ms == pytest.approx(independent, abs=1e-3)
+
+
+def test_the_measured_interval_is_students_t_of_the_blocks(scenario: Scenario) -> None:
+    trials = modelled_run(scenario, lambda engine: {"delay": [Delay(20.0)]}, parameters=replace(MACHINE, noise=NOISE))
+    sums = [s for t in trials if (s := sums_of(t)) is not None]
+
+    def mean(block: int, arm: str) -> float:
+        return float(np.mean([s.latency_ms["e2el_ms"] for s in sums if (s.block, s.arm) == (block, arm)]))
+
+    differences = [mean(block, "delay") - mean(block, "none") for block in range(6)]
+    low, high = stats.t.interval(0.95, 5, np.mean(differences), stats.sem(differences))
+    measured = ledgers_of(sums, "e2el_ms")["delay"].measured
+    assert (measured.low, measured.high) == pytest.approx((low, high), abs=1e-6)
+
+
+def test_steps_that_reach_the_reader_in_one_stretch_are_told_apart() -> None:
+    # 64 sequences, a step every 5 ms, their tokens read 60 us apart: no gap between the bunches is left.
+    sequences, count = 64, 50
+    when = (np.arange(count)[None, :] * 5_000_000 + np.arange(sequences)[:, None] * 60_000 + 10**9).ravel()
+    call = np.repeat(np.arange(sequences), count)
+    first, last = when.reshape(sequences, count)[:, 0], when.reshape(sequences, count)[:, -1]
+    ones, each = np.ones(sequences, dtype=np.int64), np.full(sequences, count)
+    sent = np.full(sequences, 10**9 - 5_000_000)
+    calls = Calls(np.arange(sequences), sent, first, last, last, each, ones, ones, ones == 0, call, when, when // when)
+    none = np.zeros(0, dtype=np.int64)
+    steps = steps_of(calls, Spans(none, none, none, none == 1, none, none, (), ()), each)
+    assert steps is not None
+    assert len(steps.end_ns) == count
+    assert steps.duration_ms[1:].mean() == pytest.approx(5.0, rel=0.02)
+
+
+def test_a_batch_that_two_guards_share_is_worked_off_once() -> None:
+    start = np.array([0, 0, 50], dtype=np.int64)
+    zeros = np.zeros(3, dtype=np.int64)
+    guards = np.array([0, 1, 1], dtype=np.int64)
+    table = Spans(zeros, start, start + 20, zeros == 0, guards, zeros, ("a", "b"), (Stage.PREFILL.value,))
+    assert Work.of(table).between(np.array([0]), np.array([100]))[0] * 1e6 == pytest.approx(40.0)

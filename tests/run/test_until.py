@@ -89,7 +89,9 @@ def ran(tmp_path: Path, **until: Any) -> tuple[Path, Scenario]:
     async def run() -> Path:
         memory = MemoryMeter()
         try:
-            bench = Bench(ModelledEngine(FAST), {"input": Delay(2.0)}, memory, NotMeasured("a test"))
+            bench = Bench(
+                ModelledEngine(FAST), {"input": Delay(2.0)}, memory, NotMeasured("a test"), NotMeasured("a test")
+            )
             manifest = {
                 "id": "u",
                 "facts": {"model": "m", "device_name": "d", "vllm_version": "-", "engine": "modelled"},
