@@ -84,6 +84,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.blocks is not None:
         if options.blocks < 1:
             raise UserError("--blocks: must be at least 1")
+        if options.until is not None or scenario.until is not None:
+            raise UserError("--blocks: does nothing beside `until`: give max_blocks or min_blocks there")
         scenario = scenario.model_copy(update={"blocks": options.blocks})
     scenario = _with_until(scenario, options.until, options.max_minutes)
     finished = asyncio.run(profile(Options(scenario, str(options.scenario), options.out), console))
