@@ -40,12 +40,14 @@ class Turn:
 class Rendered:
     """What to send to the guard model: chat messages, or one raw prompt without any chat template (`raw` not None).
 
-    `template_kwargs` go to the model's own chat template (`chat_template_kwargs` in vLLM).
+    `template_kwargs` go to the model's own chat template (`chat_template_kwargs` in vLLM). `add_special_tokens`: what
+    to tell the tokenizer of a raw prompt.
     """
 
     messages: tuple[Turn, ...] = ()
     raw: str | None = None
     template_kwargs: dict[str, str | bool | dict[str, str]] | None = None
+    add_special_tokens: bool = True
 
 
 def defuse(text: str, template: Template) -> str:
@@ -79,11 +81,12 @@ def render(family: Family, side: Side, conversation: Sequence[Turn]) -> Rendered
     if not turns or turns[-1].role != last:
         raise ValueError(f"to judge the {side} the conversation must end with a turn of the {last}")
     values = _values(template, side, turns)
-    kwargs = template.kwargs.get(side)
     if side in template.raw:
-        return Rendered(raw=_filled(template.raw[side], values), template_kwargs=kwargs)
+        return Rendered(raw=_filled(template.raw[side], values), add_special_tokens=template.raw_adds_special_tokens)
     asked = [Turn(part.role, _filled(part.content, values)) for part in template.messages.get(side, ())]
-    return Rendered(messages=(*(turns if template.turns_first else ()), *asked), template_kwargs=kwargs)
+    return Rendered(
+        messages=(*(turns if template.turns_first else ()), *asked), template_kwargs=template.kwargs.get(side)
+    )
 
 
 def _merged(turns: Sequence[Turn]) -> list[Turn]:

@@ -46,6 +46,7 @@ class Template(_Model):
     turns_first: bool = False
     messages: dict[Side, tuple[Part, ...]] = {}
     raw: dict[Side, str] = {}
+    raw_adds_special_tokens: bool = True  # whether the tokenizer is to put its first token before a raw prompt
     kwargs: dict[Side, dict[str, str | bool | dict[str, str]]] = {}
     turn_names: dict[Literal["user", "assistant"], str] = {"user": "User", "assistant": "Agent"}
     side_names: dict[Side, str] = {}
