@@ -1,6 +1,7 @@
 """The user's own code: found by name when a scenario's guards are built, never on import."""
 
 import importlib
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from guards.guard import Guard
+from guards.own import OwnGuard
 
 GROUP = "alignment_tax.guards"
 """The entry-point group under which a package offers guards by name."""
@@ -59,8 +61,9 @@ def _as_guard(made: Any, reference: str, where: str) -> Guard:
         raise GuardConfigError(f"{where}.class: {reference} has no `name`: a guard needs one, as text")
     if not callable(getattr(made, "generate", None)):
         raise GuardConfigError(f"{where}.class: {reference} has no method `generate(request, inner)`: a guard needs it")
-    guard: Guard = made
-    return guard
+    if inspect.iscoroutinefunction(made.generate):
+        raise GuardConfigError(f"{where}.class: {reference}.generate never yields: it must be an async generator")
+    return OwnGuard(made, name)
 
 
 def _module(name: str, where: str) -> Any:

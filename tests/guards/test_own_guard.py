@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from guards.config import build_guards
-from guards.generation import Delta, GenerationRequest, Message, Sampling
+from guards.generation import Delta, GenerationError, GenerationRequest, Message, Sampling
 from guards.guard import Guard
 from guards.loading import GuardConfigError
 from guards.stack import stack
@@ -103,6 +103,20 @@ class Nameless:
 class Idle:
     name = "idle"
 
+class Returns:
+    name = "returns"
+
+    async def generate(self, request, inner):
+        return None
+
+class Raises:
+    name = "raises"
+
+    async def generate(self, request, inner):
+        async for delta in inner.generate(request):
+            yield delta
+            raise KeyError("lost")
+
 number = 3
 """
 
@@ -111,6 +125,13 @@ def test_options_are_the_classs_keyword_arguments(here: Path) -> None:
     (here / "optioned_guards.py").write_text(OPTIONED)
     stated = {"mine": {"kind": "custom", "class": "optioned_guards:Optioned", "options": {"word": "quiet"}}}
     assert build_guards(scenario_with(here, stated).guards, None)["mine"].name == "quiet"
+
+
+def test_what_a_guard_raises_fails_the_request_and_names_the_guard(here: Path) -> None:
+    (here / "raising_guards.py").write_text(OPTIONED)
+    scenario = scenario_with(here, {"mine": {"kind": "custom", "class": "raising_guards:Raises"}})
+    with pytest.raises(GenerationError, match="guard raises: KeyError: 'lost'"):
+        answer("p", build_guards(scenario.guards, None)["mine"])
 
 
 @pytest.mark.parametrize(
@@ -123,6 +144,7 @@ def test_options_are_the_classs_keyword_arguments(here: Path) -> None:
         ("bad_guards:Optioned", {"wrod": 1}, "guards.mine.options: bad_guards:Optioned refuses them: TypeError: "),
         ("bad_guards:Nameless", {}, "guards.mine.class: bad_guards:Nameless has no `name`"),
         ("bad_guards:Idle", {}, "guards.mine.class: bad_guards:Idle has no method `generate(request, inner)`"),
+        ("bad_guards:Returns", {}, "guards.mine.class: bad_guards:Returns.generate never yields"),
         ("broken_guards:Guard", {}, "guards.mine.class: module broken_guards fails on import: ZeroDivisionError: "),
         (
             "needy_guards:Guard",
