@@ -14,6 +14,7 @@ from scipy import stats
 from guards.controls import ChunkDelay, Delay, Doubler, Null, WhileServing
 from guards.guard import Guard, Score
 from guards.input_classifier import InputClassifier
+from guards.output_filter import OutputFilter
 from guards.refusal_reranker import RefusalReranker
 from guards.trace import Stage
 from profiler.analysis.columns import Calls, Spans
@@ -32,17 +33,18 @@ ENTRIES = ("direct", "induced", "waste", "saved", "residual")
 
 
 class Judge:
-    """Takes 30 ms of virtual time; unsafe is what begins with the given share of the alphabet's x."""
+    """Takes 30 ms of virtual time; unsafe is everything, or what is even in length."""
 
     max_match_chars = 0
 
-    def __init__(self, unsafe: bool = False, takes_s: float = 0.03) -> None:
-        self.unsafe, self.takes_s = unsafe, takes_s
+    def __init__(self, unsafe: bool = False, takes_s: float = 0.03, always: bool = False) -> None:
+        self.unsafe, self.takes_s, self.always = unsafe, takes_s, always
 
     async def score(self, text: str) -> Score:
         start_ns = now_ns()
         await asyncio.sleep(self.takes_s)
-        return Score(float(self.unsafe and len(text) % 2 == 0), start_ns, start_ns, now_ns(), p_refusal=0.0)
+        unsafe = self.always or (self.unsafe and len(text) % 2 == 0)
+        return Score(float(unsafe), start_ns, start_ns, now_ns(), p_refusal=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +153,15 @@ def test_blocks_save_the_engine_what_they_do_not_ask_of_it(steady: Found) -> Non
     assert ledger.saved.estimate < -100
     assert ledger.measured.estimate < 0
     assert steady["check", "e2el_ms"].saved.estimate == 0
+
+
+def test_the_check_that_cuts_an_answer_is_direct_and_the_rest_is_saved(scenario: Scenario) -> None:
+    cut = found(scenario, lambda engine: {"cut": [OutputFilter(Judge(always=True), chunk_tokens=8)]})
+    # The engine goes on while the check runs, but nobody waits for that.
+    assert cut["cut", "e2el_ms"].stages_ms[Stage.PREFILL] == pytest.approx(30.0, abs=0.01)
+    assert cut["cut", "e2el_ms"].saved.estimate < -100
+    # To the first token the engine was needed as ever.
+    assert cut["cut", "ttft_ms"].saved.estimate == 0
 
 
 def test_a_guard_that_records_nothing_is_told_by_difference(steady: Found) -> None:
