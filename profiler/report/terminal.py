@@ -30,7 +30,8 @@ def print_result(result: RunResult, console: Console) -> None:
         console.print("[bold red]INVALID[/]: this run broke a rule of a valid measurement, see its end")
     console.print(_figures(list(result.arms.values())))
     console.print(_outcomes(result.arms.values()))
-    console.print(tax_table(result))
+    if any(arm.tax for arm in result.arms.values()):
+        console.print(tax_table(result))
     print_ledger(result.arms.values(), console)
     for note in _notes(result):
         console.print(note, highlight=False)
