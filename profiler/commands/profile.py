@@ -15,7 +15,7 @@ from profiler.percent import share_flag
 from profiler.profile import Options, profile
 from profiler.records.store import read_run
 from profiler.report.more import print_more
-from profiler.report.terminal import print_result
+from profiler.report.terminal import print_place, print_result
 from profiler.scenario import Scenario, UntilConfig, load_scenario
 
 QUICKSTART = Path(__file__).parents[2] / "scenarios" / "quickstart.yaml"
@@ -96,6 +96,7 @@ def _run(options: argparse.Namespace) -> int:
         result = analyse(run)
         print_result(result, console)
         print_more(result, None, console)
+        print_place(result, console)
     else:
         console.print(f"no trial was finished; nothing to report in {escape(str(finished.run))}", soft_wrap=True)
     return 1 if finished.stopped else 0

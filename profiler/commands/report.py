@@ -16,7 +16,7 @@ from profiler.percent import share_flag
 from profiler.records.store import read_run
 from profiler.report.as_json import to_json
 from profiler.report.more import more_json, print_more
-from profiler.report.terminal import print_result
+from profiler.report.terminal import print_place, print_result
 from profiler.saturation.result import KIND
 
 
@@ -53,4 +53,5 @@ def _run(options: argparse.Namespace) -> int:
         console = Console()
         print_result(result, console)
         print_more(result, harmful, console)
+        print_place(result, console)
     return 0

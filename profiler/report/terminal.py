@@ -20,7 +20,7 @@ _LATENCIES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2el_ms": "E2EL"}
 
 
 def print_result(result: RunResult, console: Console) -> None:
-    """Print figures, taxes, ledger, notes and, last, where the run lies."""
+    """Print figures, taxes, ledger and notes; `print_place` comes last, after whatever else is shown."""
     facts = result.run.manifest["facts"]
     console.print(
         f"[bold]Latency tax[/] of {plain(facts['model'])} on {plain(facts['device_name'])}, "
@@ -35,7 +35,6 @@ def print_result(result: RunResult, console: Console) -> None:
     print_ledger(result.arms.values(), console)
     for note in _notes(result):
         console.print(note, highlight=False)
-    print_place(result, console)
 
 
 def print_problems(result: RunResult, console: Console) -> None:
