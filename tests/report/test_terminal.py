@@ -3,7 +3,6 @@
 import re
 from dataclasses import replace
 from io import StringIO
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -121,8 +120,3 @@ def test_a_doubt_is_a_warning_and_the_run_stays_valid() -> None:
     assert not any("INVALID" in line for line in lines)
     assert any(line.startswith("warning: input: requests were sent late") for line in lines)
     assert any(line.startswith("Warm-up: the first 2 blocks") for line in lines)
-
-
-def test_the_run_is_named_last() -> None:
-    lines = shown(result(arm("none")))
-    assert lines[-1] == f"See it again: alignment-tax report {Path('results/r')}"

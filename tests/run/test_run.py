@@ -13,6 +13,7 @@ from guards.guard import Score
 from guards.input_classifier import InputClassifier
 from guards.stack import stack
 from profiler.analysis.tax import analyse
+from profiler.cli import main
 from profiler.engines.modelled import ModelledEngine
 from profiler.engines.tap import Tap
 from profiler.engines.virtual_time import now_ns, run_virtual
@@ -237,3 +238,10 @@ def test_an_engine_that_dies_ends_the_trial(scenario: Scenario) -> None:
 
     with pytest.raises(EngineDied):
         run_virtual(work)
+
+
+def test_a_report_names_the_run_last(scenario: Scenario, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = stored_run(scenario, tmp_path)
+    assert main(["report", str(run), "--harmful", "2%"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == f"See it again: alignment-tax report {run.resolve()}"
