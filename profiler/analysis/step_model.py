@@ -78,11 +78,6 @@ class StepFit:
             self._gram[block] = instruments[mine].T @ rows[mine]
             self._moment[block] = instruments[mine].T @ target[mine]
 
-    @property
-    def blocks(self) -> list[int]:
-        """The blocks that have steps."""
-        return list(self._gram)
-
     def without(self, block: int | None) -> StepModel:
         """The model fitted to every other block."""
         kept = [b for b in self._gram if b != block] or list(self._gram)
