@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from guards.guard import Score, Scorer, Skipped, impossible
+from guards.subject import Subject
 
 
 class Breaker:
@@ -42,8 +43,8 @@ class Breaker:
         """The wrapped scorer's."""
         return self._scorer.max_match_chars
 
-    async def score(self, text: str) -> Score:
-        """Judge one text, if the breaker lets it.
+    async def score(self, subject: Subject) -> Score:
+        """Judge one subject, if the breaker lets it.
 
         Raises:
             Skipped: the breaker is open.
@@ -51,15 +52,15 @@ class Breaker:
             Exception: whatever the scorer raises.
         """
         with self._turn() as trial:
-            score = await self._in_time(text)
+            score = await self._in_time(subject)
             self._note(failed=bool(impossible(score)), trial=trial)
             return score
 
-    async def _in_time(self, text: str) -> Score:
+    async def _in_time(self, subject: Subject) -> Score:
         timer = asyncio.timeout(None if self._timeout_ms is None else self._timeout_ms / 1e3)
         try:
             async with timer:
-                return await self._scorer.score(text)
+                return await self._scorer.score(subject)
         except TimeoutError as error:
             if timer.expired():
                 raise TimeoutError(f"no answer in {self._timeout_ms:g} ms") from error

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from guards.guard import Score, Scorer, Skipped, impossible
+from guards.subject import Subject
 from guards.trace import Stage, Trace
 from guards.verdict import Action, Status, Verdict
 
@@ -17,7 +18,7 @@ class Policy:
     """
 
     threshold: float = 0.5
-    action: Literal["block", "redact", "flag"] = "block"
+    action: Literal["block", "redact", "rewrite", "flag"] = "block"
     on_error: Literal["open", "closed"] = "open"
     timeout_ms: float | None = None
 
@@ -30,12 +31,12 @@ class Check:
     score: Score | None
 
 
-async def check(scorer: Scorer, text: str, policy: Policy) -> Check:
-    """Judge `text`. Never raises for a scorer's failure: that is a verdict with its own status."""
+async def check(scorer: Scorer, subject: Subject, policy: Policy) -> Check:
+    """Judge `subject`. Never raises for a scorer's failure: that is a verdict with its own status."""
     timer = asyncio.timeout(None if policy.timeout_ms is None else policy.timeout_ms / 1e3)
     try:
         async with timer:
-            score = await scorer.score(text)
+            score = await scorer.score(subject)
     except TimeoutError as error:
         # A scorer has timeouts of its own, too: a connection's, or the breaker's.
         detail = f"no answer in {policy.timeout_ms:g} ms" if timer.expired() else str(error)
@@ -56,12 +57,20 @@ def _verdict(score: Score, policy: Policy) -> Verdict:
     p = score.p_unsafe
     if wrong := impossible(score):
         return _no_verdict(policy, Status.ERROR, wrong)
+    return Verdict(_action(score, policy), p, score.p_refusal, score.categories, score.spans, detail=score.detail[:200])
+
+
+def _action(score: Score, policy: Policy) -> Action:
+    """What the policy makes of a score: the scorer's own advice goes before the threshold."""
+    p = score.p_unsafe
     unsafe = bool(score.spans) or (p is not None and p >= policy.threshold)
-    action = Action(policy.action) if unsafe else Action.ALLOW
-    if action is Action.REDACT and not score.spans:
-        # Nothing to point at: an unsafe text without spans cannot be redacted, only stopped.
+    action = score.advice or (Action.BLOCK if unsafe else Action.ALLOW)
+    if action is Action.BLOCK:
+        action = Action(policy.action)
+    if (action is Action.REDACT and not score.spans) or (action is Action.REWRITE and score.rewritten is None):
+        # Nothing to point at, nothing to put in its place: such a text can only be stopped.
         action = Action.BLOCK
-    return Verdict(action, p, score.p_refusal, score.categories, score.spans)
+    return action
 
 
 def record_stages(trace: Trace, guard: str, score: Score | None, *, critical: bool) -> None:
@@ -70,4 +79,7 @@ def record_stages(trace: Trace, guard: str, score: Score | None, *, critical: bo
         return
     if score.started_ns > score.queued_ns:
         trace.span(guard, Stage.QUEUE, score.queued_ns, score.started_ns, critical=critical)
-    trace.span(guard, Stage.PREFILL, score.started_ns, score.ended_ns, critical=critical)
+    read_ns = score.first_ns or score.ended_ns
+    trace.span(guard, Stage.PREFILL, score.started_ns, read_ns, critical=critical)
+    if score.ended_ns > read_ns:
+        trace.span(guard, Stage.DECODE, read_ns, score.ended_ns, critical=critical)

@@ -4,18 +4,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from guards.subject import Message, Subject
 from guards.trace import EngineTimes, Trace
 
 # "stop" and "length" come from the engine; the rest from guards.
 FinishReason = Literal["stop", "length", "blocked", "cut", "refused", "abort"]
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +36,15 @@ class GenerationRequest:
     def prompt_text(self) -> str:
         """What an input classifier judges: every user turn, newline-separated."""
         return "\n".join(m.content for m in self.messages if m.role == "user")
+
+    @property
+    def prompt(self) -> Subject:
+        """The prompt as a scorer judges it."""
+        return Subject(self.prompt_text, "prompt", self.messages)
+
+    def answer(self, text: str) -> Subject:
+        """The answer, or a window of it, as a scorer judges it."""
+        return Subject(text, "answer", (*self.messages, Message("assistant", text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +82,15 @@ class Generator(Protocol):
     def generate(self, request: GenerationRequest) -> AsyncIterator[Delta]:
         """Stream the answer; the last delta of each candidate carries a finish reason."""
         ...
+
+
+__all__ = [
+    "Delta",
+    "EngineDied",
+    "FinishReason",
+    "GenerationError",
+    "GenerationRequest",
+    "Generator",
+    "Message",
+    "Sampling",
+]

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from guards.generation import Delta, GenerationRequest, Generator
-from guards.verdict import TextSpan
+from guards.subject import Subject
+from guards.verdict import Action, TextSpan
 
 
 class Guard(Protocol):
@@ -26,7 +27,10 @@ class Guard(Protocol):
 class Score:
     """What a scorer found in one text, and when it waited and worked (monotonic ns).
 
-    `queued_ns` <= `started_ns` <= `ended_ns`: asked, work begun, work done.
+    `queued_ns` <= `started_ns` <= `first_ns` <= `ended_ns`: asked, work begun, first token of a written verdict
+    (0 where none is written), work done. `advice` is the action that the scorer itself asks for, None where its
+    probability decides; `rewritten` the text that it would put in the judged one's place. `detail` says what a
+    reader of the verdict should know, such as which scorer of several has spoken.
     """
 
     p_unsafe: float | None
@@ -36,18 +40,22 @@ class Score:
     p_refusal: float | None = None
     categories: tuple[str, ...] = ()
     spans: tuple[TextSpan, ...] = ()
+    first_ns: int = 0
+    advice: Action | None = None
+    rewritten: str | None = None
+    detail: str = ""
 
 
 class Scorer(Protocol):
-    """Turns text into probabilities. Blocking work happens off the event loop."""
+    """Turns a text, or a conversation, into probabilities. Blocking work happens off the event loop."""
 
     @property
     def max_match_chars(self) -> int:
         """Longest text that one span can cover; 0 for a scorer that finds no spans."""
         ...
 
-    async def score(self, text: str) -> Score:
-        """Judge one text.
+    async def score(self, subject: Subject) -> Score:
+        """Judge one subject.
 
         Raises whatever the scorer's backend raises; the guard turns that into a verdict.
         """

@@ -80,7 +80,7 @@ class InputClassifier:
                 request.trace.judged(self.name, late)
 
     async def _check(self, request: GenerationRequest, *, critical: bool) -> Check:
-        found = await check(self.scorer, request.prompt_text, self.policy)
+        found = await check(self.scorer, request.prompt, self.policy)
         record_stages(request.trace, self.name, found.score, critical=critical)
         request.trace.judged(self.name, found.verdict)
         return found

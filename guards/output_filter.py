@@ -78,7 +78,7 @@ class OutputFilter:
                     yield replace(delta, text="", tokens=0)
 
     async def _judge(self, request: GenerationRequest, text: str, *, critical: bool) -> Verdict:
-        found = await check(self.scorer, text, self.policy)
+        found = await check(self.scorer, request.answer(text), self.policy)
         record_stages(request.trace, self.name, found.score, critical=critical)
         request.trace.judged(self.name, found.verdict)
         return found.verdict

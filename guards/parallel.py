@@ -41,7 +41,7 @@ class Parallel:
 
     async def _decide(self, request: GenerationRequest) -> InputClassifier | None:
         """The guard that blocked first; None when all have allowed."""
-        asked = [(g, asyncio.create_task(check(g.scorer, request.prompt_text, g.policy))) for g in self.guards]
+        asked = [(g, asyncio.create_task(check(g.scorer, request.prompt, g.policy))) for g in self.guards]
         tasks = {task for _, task in asked}
         try:
             while True:

@@ -52,11 +52,12 @@ class RefusalReranker:
     async def generate(self, request: GenerationRequest, inner: Generator) -> AsyncIterator[Delta]:
         """Wait for all candidates, score them, release the chosen one whole."""
         # The prompt is known at once: judging it overlaps with generation.
-        harm = asyncio.create_task(check(self.harm, request.prompt_text, self.policy))
+        harm = asyncio.create_task(check(self.harm, request.prompt, self.policy))
         try:
             candidates = await self._collect(request, inner)
             start_ns = request.trace.now_ns()
-            checks = await asyncio.gather(*(check(self.scorer, c.text, self.policy) for c in candidates))
+            answers = [request.answer(candidate.text) for candidate in candidates]
+            checks = await asyncio.gather(*(check(self.scorer, answer, self.policy) for answer in answers))
             chosen = self._choose(request, checks, await harm)
             end_ns = request.trace.now_ns()
         finally:

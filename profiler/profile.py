@@ -11,9 +11,8 @@ from typing import Any
 
 from rich.console import Console
 
-from guards.config import build_guards, needs_worker
+from guards.config import build_guards, open_resources
 from guards.generation import EngineDied
-from guards.scorers.worker import EmbeddingWorker
 from profiler.engines.embedded import EMBEDDED_NAME, HUB_NAME, embedded_model_dir
 from profiler.engines.engine import Engine
 from profiler.engines.vllm_args import check_engine_settings, installed_vllm, prepare_environment
@@ -115,12 +114,9 @@ async def open_bench(scenario: Scenario, where: str, console: Console) -> AsyncI
     """
     model, settings = _model(scenario, console)
     async with AsyncExitStack() as resources:
-        worker = None
-        if any(needs_worker(config) for config in scenario.guards.values()):
-            worker = await EmbeddingWorker.start()
-            resources.push_async_callback(worker.close)
         # Before the engine, which takes long to start: a guard that cannot be loaded is said at once.
-        guards = build_guards(scenario.guards, worker)
+        started = await resources.enter_async_context(open_resources(scenario.guards.values()))
+        guards = build_guards(scenario.guards, started)
         console.print(f"starting vLLM with {model}", highlight=False, markup=False, soft_wrap=True)
         engine: Engine = await VllmEngine.start(model, settings, where=where)
         resources.push_async_callback(engine.close)

@@ -1,16 +1,14 @@
 """Guard models that people deploy, one data file a family: how each is asked and how its verdict is read."""
 
 from guards.families.family import FamilyError, families, family_for, family_named, read_family
-from guards.families.fill import Rendered, Turn, render
+from guards.families.fill import Rendered, render
 from guards.families.parse import from_logprobs, parse
-from guards.families.schema import Family, Side
+from guards.families.schema import Family
 
 __all__ = [
     "Family",
     "FamilyError",
     "Rendered",
-    "Side",
-    "Turn",
     "families",
     "family_for",
     "family_named",

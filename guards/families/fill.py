@@ -15,25 +15,16 @@ should.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from guards.families.schema import PLACEHOLDER, Family, Side, Template
+from guards.families.schema import PLACEHOLDER, Family, Template
+from guards.subject import Message, Side
 
-ChatRole = Literal["system", "user", "assistant"]
 # Everything that str.splitlines takes for the end of a line.
 _LINE_START = r"(?:\A|(?<=[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]))"
 
 
 # Special tokens of most tokenizers, reserved ones too, whatever the family lists.
 _SPECIAL = r"<\|\w{1,64}\|>"
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One message of the judged conversation, or of the prompt that a guard model gets."""
-
-    role: ChatRole
-    content: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +35,7 @@ class Rendered:
     to tell the tokenizer of a raw prompt.
     """
 
-    messages: tuple[Turn, ...] = ()
+    messages: tuple[Message, ...] = ()
     raw: str | None = None
     template_kwargs: dict[str, str | bool | dict[str, str]] | None = None
     add_special_tokens: bool = True
@@ -62,7 +53,7 @@ def defuse(text: str, template: Template) -> str:
     return text
 
 
-def render(family: Family, side: Side, conversation: Sequence[Turn]) -> Rendered:
+def render(family: Family, side: Side, conversation: Sequence[Message]) -> Rendered:
     """The prompt that asks `family` about the last turn of a conversation.
 
     Args:
@@ -76,31 +67,32 @@ def render(family: Family, side: Side, conversation: Sequence[Turn]) -> Rendered
     if side not in family.judges:
         raise ValueError(f"{family.name} does not judge the {side}; it judges: {', '.join(family.judges)}")
     template = family.template
-    turns = _merged([Turn(turn.role, defuse(turn.content, template)) for turn in conversation if turn.role != "system"])
+    judged = [turn for turn in conversation if turn.role != "system"]
+    turns = _merged([Message(turn.role, defuse(turn.content, template)) for turn in judged])
     last = "user" if side == "prompt" else "assistant"
     if not turns or turns[-1].role != last:
         raise ValueError(f"to judge the {side} the conversation must end with a turn of the {last}")
     values = _values(template, side, turns)
     if side in template.raw:
         return Rendered(raw=_filled(template.raw[side], values), add_special_tokens=template.raw_adds_special_tokens)
-    asked = [Turn(part.role, _filled(part.content, values)) for part in template.messages.get(side, ())]
+    asked = [Message(part.role, _filled(part.content, values)) for part in template.messages.get(side, ())]
     return Rendered(
         messages=(*(turns if template.turns_first else ()), *asked), template_kwargs=template.kwargs.get(side)
     )
 
 
-def _merged(turns: Sequence[Turn]) -> list[Turn]:
+def _merged(turns: Sequence[Message]) -> list[Message]:
     """Neighbours of one role joined: several chat templates refuse two turns of one role in a row."""
-    merged: list[Turn] = []
+    merged: list[Message] = []
     for turn in turns:
         if merged and merged[-1].role == turn.role:
-            merged[-1] = Turn(turn.role, f"{merged[-1].content}\n\n{turn.content}")
+            merged[-1] = Message(turn.role, f"{merged[-1].content}\n\n{turn.content}")
         else:
             merged.append(turn)
     return merged
 
 
-def _values(template: Template, side: Side, turns: Sequence[Turn]) -> dict[str, str]:
+def _values(template: Template, side: Side, turns: Sequence[Message]) -> dict[str, str]:
     """Placeholder -> text. `user` holds the last user turn; where earlier turns exist they precede it, named."""
     asked, answer = list(turns), template.no_answer
     if side == "answer":
@@ -115,7 +107,7 @@ def _values(template: Template, side: Side, turns: Sequence[Turn]) -> dict[str, 
     }
 
 
-def _named(template: Template, turns: Sequence[Turn]) -> str:
+def _named(template: Template, turns: Sequence[Message]) -> str:
     names: dict[str, str] = {str(role): name for role, name in template.turn_names.items()}
     return "\n\n".join(f"{names[turn.role]}: {turn.content}" for turn in turns)
 

@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping
 
 from guards.families.read import Fields, Unreadable, read
-from guards.families.schema import Family, Label, Side
+from guards.families.schema import Family, Label
+from guards.subject import Side
 from guards.verdict import Action, Status, Verdict
 
 

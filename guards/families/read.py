@@ -3,7 +3,8 @@
 import json
 import re
 
-from guards.families.schema import Form, Reading, Reasoning, Side
+from guards.families.schema import Form, Reading, Reasoning
+from guards.subject import Side
 
 Fields = dict[str, str | None]
 _BLANK = " \t\r\n"

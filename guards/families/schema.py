@@ -5,9 +5,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from guards.subject import Side
 from guards.verdict import Action
 
-Side = Literal["prompt", "answer"]
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 _PLACEHOLDERS = frozenset({"user", "answer", "conversation", "policy", "side"})
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from guards.guard import Score
 from guards.scorers.threads import DaemonThreads
+from guards.subject import Subject
 from guards.verdict import TextSpan
 
 _KEYS = frozenset({"p_unsafe", "p_refusal", "categories", "spans"})
@@ -32,14 +33,14 @@ class CallableScorer:
     max_match_chars: int = 0
     now_ns: Callable[[], int] = field(default=time.monotonic_ns)
 
-    async def score(self, text: str) -> Score:
-        """Judge one text.
+    async def score(self, subject: Subject) -> Score:
+        """Judge the subject's text.
 
         Raises:
             NotAScore: the function returned something else.
             Exception: whatever the function raises.
         """
-        queued_ns = self.now_ns()
+        text, queued_ns = subject.text, self.now_ns()
         if _is_async(self.function):
             found, started_ns = self.function(text), queued_ns
         else:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from guards.guard import Score
 from guards.scorers.worker import EmbeddingWorker
+from guards.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -19,14 +20,14 @@ class EmbeddingScorer:
         """It judges whole texts and finds no spans."""
         return 0
 
-    async def score(self, text: str) -> Score:
-        """Score `text`.
+    async def score(self, subject: Subject) -> Score:
+        """Score the subject's text.
 
         Raises:
             WorkerDied: the worker process is gone.
         """
         heads = (self.unsafe,) if self.refusal is None else (self.unsafe, self.refusal)
-        work = await self.worker.score(text, heads)
+        work = await self.worker.score(subject.text, heads)
         p_refusal = None if self.refusal is None else work.probabilities[self.refusal]
         p_unsafe = work.probabilities[self.unsafe]
         return Score(p_unsafe, work.queued_ns, work.started_ns, work.ended_ns, p_refusal)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from guards.guard import Score
+from guards.subject import Subject
 from guards.verdict import TextSpan
 
 
@@ -45,9 +46,9 @@ class RulesScorer:
         """Longest possible match, and one character after it to see where it ends."""
         return 1 + max((rule.max_chars for rule in self.rules), default=0)
 
-    async def score(self, text: str) -> Score:
+    async def score(self, subject: Subject) -> Score:
         """p_unsafe is 1.0 where a rule matched, else 0.0."""
-        start_ns = self.now_ns()
+        text, start_ns = subject.text, self.now_ns()
         spans = tuple(
             TextSpan(m.start(), m.end(), rule.category) for rule in self.rules for m in rule.pattern.finditer(text)
         )

@@ -16,6 +16,7 @@ from guards.guard import Guard, Score
 from guards.input_classifier import InputClassifier
 from guards.output_filter import OutputFilter
 from guards.refusal_reranker import RefusalReranker
+from guards.subject import Subject
 from guards.trace import Stage
 from profiler.analysis.columns import Calls, Spans
 from profiler.analysis.ledger import METRICS, fit_of, ledgers_of, sums_of, wastes_of
@@ -40,10 +41,10 @@ class Judge:
     def __init__(self, unsafe: bool = False, takes_s: float = 0.03, always: bool = False) -> None:
         self.unsafe, self.takes_s, self.always = unsafe, takes_s, always
 
-    async def score(self, text: str) -> Score:
+    async def score(self, subject: Subject) -> Score:
         start_ns = now_ns()
         await asyncio.sleep(self.takes_s)
-        unsafe = self.always or (self.unsafe and len(text) % 2 == 0)
+        unsafe = self.always or (self.unsafe and len(subject.text) % 2 == 0)
         return Score(float(unsafe), start_ns, start_ns, now_ns(), p_refusal=0.0)
 
 

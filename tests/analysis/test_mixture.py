@@ -17,6 +17,7 @@ from scipy import stats as scipy_stats
 
 from guards.guard import Guard, Score
 from guards.input_classifier import InputClassifier
+from guards.subject import Subject
 from guards.trace import EngineCall
 from profiler.analysis.mixture import COLUMNS, METRICS, Mixture, at_fraction, mixture
 from profiler.engines.modelled import ModelledEngine
@@ -214,10 +215,10 @@ class OddJudge:
 
     max_match_chars = 0
 
-    async def score(self, text: str) -> Score:
+    async def score(self, subject: Subject) -> Score:
         start_ns = now_ns()
         await asyncio.sleep(0.03)
-        return Score(float(len(text) % 2), start_ns, start_ns, now_ns())
+        return Score(float(len(subject.text) % 2), start_ns, start_ns, now_ns())
 
 
 def guards(engine: ModelledEngine) -> Mapping[str, Sequence[Guard]]:

@@ -16,6 +16,7 @@ from guards.generation import GenerationRequest, Message, Sampling
 from guards.guard import Score
 from guards.input_classifier import InputClassifier
 from guards.stack import stack
+from guards.subject import Subject
 from guards.trace import Trace
 from guards.verdict import Action, Status, Verdict
 from profiler.engines.modelled import ModelledEngine
@@ -34,7 +35,7 @@ class Scripted:
     asked: int = 0
     max_match_chars: int = 7
 
-    async def score(self, text: str) -> Score:
+    async def score(self, subject: Subject) -> Score:
         does = self.script[self.asked : self.asked + 1] or "."
         self.asked += 1
         start_ns = now_ns()
@@ -58,7 +59,7 @@ class Run:
         self.breaker = Breaker(self.scorer, 3, 10.0, 1000.0, now_ns)
 
     async def verdict(self, policy: Policy | None = None) -> Verdict:
-        return (await check(self.breaker, "text", policy or Policy())).verdict
+        return (await check(self.breaker, Subject("text"), policy or Policy())).verdict
 
     async def statuses(self, checks: int) -> list[Status]:
         return [(await self.verdict()).status for _ in range(checks)]
@@ -146,7 +147,7 @@ def test_a_check_that_began_before_the_breaker_opened_does_not_close_it() -> Non
         asked: int = 0
         max_match_chars: int = 0
 
-        async def score(self, text: str) -> Score:
+        async def score(self, subject: Subject) -> Score:
             self.asked += 1
             if self.asked > 1:
                 raise ValueError("boom")
@@ -157,7 +158,7 @@ def test_a_check_that_began_before_the_breaker_opened_does_not_close_it() -> Non
         breaker = Breaker(Slow(), 2, 10.0, None, now_ns)
 
         async def status() -> Status:
-            return (await check(breaker, "text", Policy())).verdict.status
+            return (await check(breaker, Subject("text"), Policy())).verdict.status
 
         slow = asyncio.create_task(status())
         await asyncio.sleep(0)
@@ -236,7 +237,7 @@ def test_a_breaker_from_a_scenario_keeps_the_timeout(monkeypatch: pytest.MonkeyP
     assert isinstance(guard, InputClassifier)
 
     async def work() -> list[Verdict]:
-        return [(await check(guard.scorer, "text", guard.policy)).verdict for _ in range(2)]
+        return [(await check(guard.scorer, Subject("text"), guard.policy)).verdict for _ in range(2)]
 
     timed_out, skipped = run_virtual(work)
     assert (timed_out.status, timed_out.detail) == (TIMEOUT, "no answer in 50 ms")

@@ -16,6 +16,7 @@ from guards.loading import GuardConfigError
 from guards.scorers.callable import CallableScorer
 from guards.scorers.threads import DaemonThreads
 from guards.stack import stack
+from guards.subject import Subject
 from guards.trace import Trace
 from guards.verdict import Action, Status, TextSpan
 from profiler.engines.modelled import ModelledEngine
@@ -23,7 +24,7 @@ from profiler.engines.virtual_time import now_ns, run_virtual
 
 
 def checked(function: Any, policy: Policy | None = None) -> Check:
-    return asyncio.run(check(CallableScorer(function), "some text", policy or Policy()))
+    return asyncio.run(check(CallableScorer(function), Subject("some text"), policy or Policy()))
 
 
 def test_a_number_is_p_unsafe() -> None:
@@ -77,7 +78,7 @@ def test_whatever_is_returned_a_judgement_has_a_probability(returned: Any) -> No
     async def function(text: str) -> Any:
         return returned
 
-    verdict = run_virtual(lambda: check(CallableScorer(function, now_ns=now_ns), "text", Policy())).verdict
+    verdict = run_virtual(lambda: check(CallableScorer(function, now_ns=now_ns), Subject("text"), Policy())).verdict
     assert verdict.status in (Status.OK, Status.ERROR)
     assert (verdict.status is Status.OK) == (verdict.p_unsafe is not None and 0 <= verdict.p_unsafe <= 1)
 
@@ -87,7 +88,7 @@ def test_an_async_function_runs_on_the_event_loop_and_its_time_is_work() -> None
         await asyncio.sleep(0.25)
         return 0.5
 
-    score = run_virtual(lambda: CallableScorer(function, now_ns=now_ns).score("text"))
+    score = run_virtual(lambda: CallableScorer(function, now_ns=now_ns).score(Subject("text")))
     assert score.started_ns == score.queued_ns
     assert score.ended_ns - score.started_ns == 250_000_000
 
@@ -97,7 +98,7 @@ def test_an_object_with_an_async_call_is_async() -> None:
         async def __call__(self, text: str) -> float:
             return 0.5 if threading.current_thread() is threading.main_thread() else 1.0
 
-    assert run_virtual(lambda: CallableScorer(Function(), now_ns=now_ns).score("text")).p_unsafe == 0.5
+    assert run_virtual(lambda: CallableScorer(Function(), now_ns=now_ns).score(Subject("text"))).p_unsafe == 0.5
 
 
 def test_a_sync_function_runs_off_the_event_loop_and_waits_its_turn() -> None:
@@ -111,7 +112,7 @@ def test_a_sync_function_runs_off_the_event_loop_and_waits_its_turn() -> None:
 
     async def work() -> list[Any]:
         scorer = CallableScorer(function, DaemonThreads(1))
-        asked = [asyncio.create_task(scorer.score("text")) for _ in range(2)]
+        asked = [asyncio.create_task(scorer.score(Subject("text"))) for _ in range(2)]
         while not began.is_set():
             await asyncio.sleep(0)  # the loop turns while the function works
         may_end.set()
@@ -141,14 +142,14 @@ def test_a_check_cancelled_before_its_turn_is_never_begun() -> None:
 
     async def work() -> None:
         scorer = CallableScorer(function, DaemonThreads(1))
-        first = asyncio.create_task(scorer.score("first"))
+        first = asyncio.create_task(scorer.score(Subject("first")))
         while not seen:
             await asyncio.sleep(0)
-        second = asyncio.create_task(scorer.score("second"))
+        second = asyncio.create_task(scorer.score(Subject("second")))
         await asyncio.sleep(0)
         second.cancel()
         await asyncio.sleep(0)
-        third = asyncio.create_task(scorer.score("third"))
+        third = asyncio.create_task(scorer.score(Subject("third")))
         may_end.set()
         await asyncio.gather(first, third)
 

@@ -13,8 +13,6 @@ from guards.families import (
     Family,
     FamilyError,
     Rendered,
-    Side,
-    Turn,
     families,
     family_for,
     family_named,
@@ -23,11 +21,12 @@ from guards.families import (
     read_family,
     render,
 )
+from guards.subject import Message, Side
 from guards.verdict import Action, Status, Verdict
 
 SIDES: tuple[Side, Side] = ("prompt", "answer")
-BOMB = (Turn("user", "How can I make a bomb?"),)
-REFUSED = (*BOMB, Turn("assistant", "I cannot help you with that."))
+BOMB = (Message("user", "How can I make a bomb?"),)
+REFUSED = (*BOMB, Message("assistant", "I cannot help you with that."))
 EXAMPLES = [(family.name, number) for family in families().values() for number in range(len(family.examples))]
 ALL = list(families())
 
@@ -416,11 +415,11 @@ def test_safeguard_gets_the_policy_as_system_and_the_content_as_user() -> None:
 
 def test_earlier_turns_are_part_of_what_is_judged_and_system_turns_are_not() -> None:
     turns = (
-        Turn("system", "Be brief."),
-        Turn("user", "Hi"),
-        Turn("assistant", "Hello"),
-        Turn("user", "And a"),
-        Turn("user", "bomb?"),
+        Message("system", "Be brief."),
+        Message("user", "Hi"),
+        Message("assistant", "Hello"),
+        Message("user", "And a"),
+        Message("user", "bomb?"),
     )
     for family in families().values():
         text = whole(render(family, "prompt", turns))
@@ -455,7 +454,7 @@ def test_hostile_text_adds_no_marker_and_no_heading_to_the_prompt(name: str) -> 
     for side, turns in (("prompt", BOMB), ("answer", REFUSED)):
         harmless = whole(render(family, side, turns))  # type: ignore[arg-type]
         for text in HOSTILE:
-            hostile = whole(render(family, side, (*turns[:-1], Turn(turns[-1].role, text))))  # type: ignore[arg-type]
+            hostile = whole(render(family, side, (*turns[:-1], Message(turns[-1].role, text))))  # type: ignore[arg-type]
             for marker in family.template.markers:
                 assert hostile.lower().count(marker.lower()) == harmless.lower().count(marker.lower()), (marker, text)
             for header in family.template.headers:
@@ -471,12 +470,13 @@ def headings(text: str, header: str) -> int:
 def test_text_without_markers_reaches_the_guard_unchanged(text: str) -> None:
     plain = text.translate(str.maketrans("", "", "<[/:-#")) + "."
     for family in families().values():
-        assert plain in whole(render(family, "prompt", (Turn("user", plain),))) or "Use the taxonomy" in plain
+        assert plain in whole(render(family, "prompt", (Message("user", plain),))) or "Use the taxonomy" in plain
 
 
 def test_placeholders_in_judged_text_stay_text() -> None:
     for family in families().values():
-        assert "{{policy}} {0} {answer}" in whole(render(family, "prompt", (Turn("user", "{{policy}} {0} {answer}"),)))
+        asked = (Message("user", "{{policy}} {0} {answer}"),)
+        assert asked[0].content in whole(render(family, "prompt", asked))
 
 
 # --- files ---------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from guards.guard import Score
 from guards.input_classifier import REFUSAL, InputClassifier
 from guards.refusal_reranker import RefusalReranker
 from guards.stack import stack
+from guards.subject import Subject
 from guards.trace import Stage, Trace
 from guards.verdict import Status
 from profiler.engines.modelled import ModelledEngine
@@ -33,7 +34,7 @@ class Scripted:
     error: Exception | None = None
     max_match_chars: int = 0
 
-    async def score(self, text: str) -> Score:
+    async def score(self, subject: Subject) -> Score:
         start_ns = now_ns()
         await asyncio.sleep(self.wait_s)
         if self.error is not None:
@@ -141,8 +142,8 @@ def rerank(answers: list[str], p_unsafe: dict[str, float]) -> tuple[list[Delta],
     class ByText:
         max_match_chars = 0
 
-        async def score(self, text: str) -> Score:
-            return Score(p_unsafe.get(text, 0.0), now_ns(), now_ns(), now_ns(), p_refusal=0.0)
+        async def score(self, subject: Subject) -> Score:
+            return Score(p_unsafe.get(subject.text, 0.0), now_ns(), now_ns(), now_ns(), p_refusal=0.0)
 
     async def work() -> tuple[list[Delta], Trace]:
         engine = ModelledEngine(now_ns=now_ns, script=lambda request, candidate: answers[candidate])

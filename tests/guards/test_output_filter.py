@@ -13,6 +13,7 @@ from guards.guard import Score
 from guards.output_filter import CUT, REDACTED, OutputFilter
 from guards.scorers.rules import RulesScorer, words_rule
 from guards.stack import stack
+from guards.subject import Subject
 from guards.trace import Stage
 
 WORDS = ["a", "fish", "sword", "swordfish", "Swordfish,", "é", "\n"]
@@ -109,8 +110,8 @@ def test_what_is_judged_stays_bounded_however_long_the_answer() -> None:
     class Measuring:
         max_match_chars = 0
 
-        async def score(self, text: str) -> Score:
-            seen.append(len(text))
+        async def score(self, subject: Subject) -> Score:
+            seen.append(len(subject.text))
             return Score(0.0, 1, 1, 1)
 
     run(OutputFilter(Measuring(), chunk_tokens=4, context_tokens=8), Pieces(["word "] * 2000))

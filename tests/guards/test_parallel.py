@@ -17,6 +17,7 @@ from guards.guard import Score
 from guards.input_classifier import InputClassifier
 from guards.parallel import Parallel
 from guards.stack import stack
+from guards.subject import Subject
 from guards.trace import Stage, Trace
 from guards.verdict import Status
 from profiler.engines.modelled import ModelledEngine
@@ -41,7 +42,7 @@ class Scripted:
     max_match_chars: int = 0
     cancelled: bool = field(default=False, init=False)
 
-    async def score(self, text: str) -> Score:
+    async def score(self, subject: Subject) -> Score:
         start_ns = now_ns()
         try:
             await asyncio.sleep(self.wait_ns / 1e9)

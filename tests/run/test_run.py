@@ -12,6 +12,7 @@ from guards.generation import EngineDied, GenerationRequest
 from guards.guard import Score
 from guards.input_classifier import InputClassifier
 from guards.stack import stack
+from guards.subject import Subject
 from profiler.analysis.tax import analyse
 from profiler.cli import main
 from profiler.engines.modelled import ModelledEngine
@@ -35,12 +36,12 @@ class SlowScorer:
 
     max_match_chars = 0
 
-    async def score(self, text: str) -> Score:
+    async def score(self, subject: Subject) -> Score:
         import asyncio
 
         start_ns = now_ns()
         await asyncio.sleep(DELAY_NS / 1e9)
-        return Score(float("bomb" in text.lower()), start_ns, start_ns, now_ns())
+        return Score(float("bomb" in subject.text.lower()), start_ns, start_ns, now_ns())
 
 
 @pytest.fixture(scope="module")

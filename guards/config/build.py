@@ -1,0 +1,83 @@
+"""How a statement becomes a guard."""
+
+from collections.abc import Mapping
+
+from guards.config.guards import (
+    CustomConfig,
+    GuardConfig,
+    InputClassifierConfig,
+    OutputFilterConfig,
+    ParallelConfig,
+)
+from guards.config.resources import Resources
+from guards.config.scorers import CallableConfig, EmbeddingConfig, RulesConfig, ScorerConfig
+from guards.guard import Guard, Scorer
+from guards.input_classifier import InputClassifier
+from guards.loading import GuardConfigError, custom_guard, load_object
+from guards.output_filter import OutputFilter
+from guards.parallel import Parallel
+from guards.refusal_reranker import RefusalReranker
+from guards.scorers.callable import CallableScorer
+from guards.scorers.heads import load_head
+from guards.scorers.rules import PII_RULES, RulesScorer, words_rule
+from guards.scorers.threads import DaemonThreads
+
+
+def build_guards(configs: Mapping[str, GuardConfig], resources: Resources | None = None) -> dict[str, Guard]:
+    """Make a scenario's guards, the user's own among them. `resources` holds what had to be started.
+
+    Raises:
+        GuardConfigError: the user's code cannot be loaded or is not what it should be.
+    """
+    built = {name: build_guard(name, c, resources) for name, c in configs.items() if not isinstance(c, ParallelConfig)}
+    for name, config in configs.items():
+        if isinstance(config, ParallelConfig):
+            asked = [built[member] for member in config.guards]
+            built[name] = Parallel(tuple(guard for guard in asked if isinstance(guard, InputClassifier)), name)
+    return {name: built[name] for name in configs}
+
+
+def build_guard(name: str, config: GuardConfig, resources: Resources | None = None) -> Guard:
+    """Make one guard that needs no other: see `build_guards`."""
+    if isinstance(config, ParallelConfig):
+        raise GuardConfigError(f"guards.{name}: a parallel guard is made of others: use build_guards")
+    if isinstance(config, CustomConfig):
+        return custom_guard(config.class_, config.options, f"guards.{name}")
+    if isinstance(config, InputClassifierConfig):
+        scorer = config.guarded(_scorer(config.scorer, resources, name))
+        return InputClassifier(scorer, config.policy(_threshold(config.scorer)), config.gating, config.refusal, name)
+    if isinstance(config, OutputFilterConfig):
+        scorer = config.guarded(_scorer(config.scorer, resources, name))
+        policy = config.policy(_threshold(config.scorer), config.action)
+        return OutputFilter(scorer, policy, config.chunk_tokens, config.context_tokens, config.release, name)
+    return RefusalReranker(
+        scorer=config.guarded(_scorer(config.scorer, resources, name)),
+        harm=config.guarded(_scorer(config.harm, resources, name)),
+        n=config.n,
+        temperature=config.temperature,
+        refusal_weight=config.refusal_weight,
+        policy=config.policy(_threshold(config.scorer)),
+        refusal=config.refusal,
+        name=name,
+    )
+
+
+def _scorer(config: ScorerConfig, resources: Resources | None, guard: str) -> Scorer:
+    if isinstance(config, CallableConfig):
+        return _callable(config, f"guards.{guard}.scorer.function")
+    if isinstance(config, RulesConfig):
+        words = tuple(words_rule(category, found) for category, found in config.words.items() if found)
+        return RulesScorer(words + (PII_RULES if config.pii else ()))
+    return (resources or Resources()).scorer(config)
+
+
+def _callable(config: CallableConfig, where: str) -> CallableScorer:
+    function = load_object(config.function, where)
+    if not callable(function):
+        raise GuardConfigError(f"{where}: {config.function} is not a function")
+    return CallableScorer(function, DaemonThreads(config.threads), config.max_match_chars)
+
+
+def _threshold(config: ScorerConfig) -> float:
+    """The scorer's own operating point."""
+    return load_head(config.head).threshold if isinstance(config, EmbeddingConfig) else 0.5

@@ -1,0 +1,143 @@
+"""Guards as a scenario states them: one class a kind."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from guards.breaker import Breaker
+from guards.check import Policy
+from guards.config.base import Probability, Strict
+from guards.config.scorers import EmbeddingConfig, ScorerConfig
+from guards.guard import Scorer
+from guards.input_classifier import REFUSAL
+
+
+class BreakerConfig(Strict):
+    """After `failures` failures in a row the scorer is left alone for `cooldown_s`."""
+
+    failures: int = Field(default=5, ge=1)
+    cooldown_s: float = Field(default=10.0, gt=0, allow_inf_nan=False)
+
+
+class _GuardConfig(Strict):
+    on_error: Literal["open", "closed"] = "open"
+    timeout_ms: float | None = Field(default=None, gt=0)
+    threshold: Probability | None = None  # None: the scorer's own operating point
+    breaker: BreakerConfig | None = None
+
+    def policy(self, scorer_threshold: float, action: Literal["block", "redact", "flag"] = "block") -> Policy:
+        """Threshold and failure policy."""
+        threshold = scorer_threshold if self.threshold is None else self.threshold
+        # A breaker keeps the timeout itself, since it must know of it.
+        return Policy(threshold, action, self.on_error, self.timeout_ms if self.breaker is None else None)
+
+    def guarded(self, scorer: Scorer) -> Scorer:
+        """The scorer behind its breaker, if there is one."""
+        if self.breaker is None:
+            return scorer
+        return Breaker(scorer, self.breaker.failures, self.breaker.cooldown_s, self.timeout_ms)
+
+
+class InputClassifierConfig(_GuardConfig):
+    """Judges the prompt."""
+
+    kind: Literal["input-classifier"]
+    scorer: ScorerConfig = EmbeddingConfig(kind="embedding")
+    gating: Literal["blocking", "speculative", "monitor"] = "blocking"
+    refusal: str = REFUSAL
+
+
+class OutputFilterConfig(_GuardConfig):
+    """Judges the text while it streams."""
+
+    kind: Literal["output-filter"]
+    scorer: ScorerConfig = EmbeddingConfig(kind="embedding", head="answer")
+    chunk_tokens: int = Field(default=16, ge=1)
+    context_tokens: int = Field(default=48, ge=0)
+    release: Literal["first", "after"] = "after"
+    action: Literal["block", "redact"] = "block"
+
+    @model_validator(mode="after")
+    def _redaction_waits(self) -> "OutputFilterConfig":
+        if self.action == "redact" and self.release == "first":
+            raise ValueError("`action: redact` needs `release: after`: what has gone out cannot be redacted")
+        return self
+
+
+class RefusalRerankerConfig(_GuardConfig):
+    """Samples n candidates and picks one."""
+
+    kind: Literal["refusal-reranker"]
+    n: int = Field(default=4, ge=1, le=64)
+    temperature: float = Field(default=0.8, ge=0, le=2)
+    refusal_weight: float = Field(default=0.5, ge=0)
+    refusal: str = REFUSAL
+    scorer: ScorerConfig = EmbeddingConfig(kind="embedding", head="answer", refusal=True)
+    harm: ScorerConfig = EmbeddingConfig(kind="embedding", head="prompt")
+
+    @model_validator(mode="after")
+    def _candidates_differ(self) -> "RefusalRerankerConfig":
+        if self.n > 1 and self.temperature == 0:
+            raise ValueError("`n` over 1 needs a `temperature` over 0: greedy candidates are all the same")
+        return self
+
+
+class CustomConfig(Strict):
+    """A guard of the user's: `class: module:Class`, or the name of an entry point; `options` are its arguments."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    kind: Literal["custom"]
+    class_: str = Field(alias="class", min_length=1)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class ParallelConfig(Strict):
+    """Input classifiers of the scenario, by name, that judge at once."""
+
+    kind: Literal["parallel"]
+    guards: list[str] = Field(min_length=1)
+
+
+GuardConfig = Annotated[
+    InputClassifierConfig | OutputFilterConfig | RefusalRerankerConfig | CustomConfig | ParallelConfig,
+    Field(discriminator="kind"),
+]
+
+
+def members(config: GuardConfig) -> tuple[str, ...]:
+    """The other guards that `config` names."""
+    return tuple(config.guards) if isinstance(config, ParallelConfig) else ()
+
+
+def check_members(configs: Mapping[str, GuardConfig]) -> None:
+    """See that every parallel guard names input classifiers that can judge at once.
+
+    Raises:
+        ValueError: an unknown name, another kind of guard, a guard named twice, or one that is not blocking.
+    """
+    for name, config in configs.items():
+        named = members(config)
+        where = f"guards.{name}.guards"
+        if len(set(named)) < len(named):
+            raise ValueError(f"{where} names a guard twice: leave one out")
+        for member in named:
+            other = configs.get(member)
+            if other is None:
+                raise ValueError(f"{where} names the unknown guard `{member}`: there are {', '.join(configs)}")
+            if not isinstance(other, InputClassifierConfig):
+                raise ValueError(
+                    f"{where} names `{member}`, a {other.kind}: only an input-classifier can judge at once"
+                )
+            if other.gating != "blocking":
+                raise ValueError(f"{where} names `{member}`, which is {other.gating}: make it `gating: blocking`")
+
+
+def scorers_of(config: GuardConfig) -> Iterator[ScorerConfig]:
+    """The scorers that a guard asks itself, beside those of the guards that it names."""
+    if isinstance(config, InputClassifierConfig | OutputFilterConfig):
+        yield config.scorer
+    elif isinstance(config, RefusalRerankerConfig):
+        yield config.scorer
+        yield config.harm

@@ -1,0 +1,54 @@
+"""What guards need that must be started, and stopped in the end: worker processes and models."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from guards.config.guards import GuardConfig, scorers_of
+from guards.config.scorers import EmbeddingConfig, ScorerConfig, parts
+from guards.guard import Scorer
+from guards.scorers.embedding import EmbeddingScorer
+from guards.scorers.worker import EmbeddingWorker
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Scorers that had to be started, by their statement: guards that state the same share one."""
+
+    started: Mapping[str, Scorer] = field(default_factory=dict)
+
+    def scorer(self, config: ScorerConfig) -> Scorer:
+        """The started scorer of this statement.
+
+        Raises:
+            ValueError: it was not started: a guard was built without `open_resources`.
+        """
+        if (key := statement(config)) not in self.started:
+            raise ValueError(f"scorer {key} was not started: build guards inside open_resources")
+        return self.started[key]
+
+
+def statement(config: ScorerConfig) -> str:
+    """A scorer's statement as a key: equal for those that state the same."""
+    return config.model_dump_json()
+
+
+@asynccontextmanager
+async def open_resources(configs: Iterable[GuardConfig]) -> AsyncIterator[Resources]:
+    """Start what the guards of a scenario need, each once; stop all of it in the end.
+
+    Raises:
+        GuardConfigError: a model that cannot be had as it is stated.
+        WorkerDied: a worker process did not start.
+    """
+    found = (part for config in configs for scorer in scorers_of(config) for part in parts(scorer))
+    wanted = {statement(part): part for part in found}
+    async with AsyncExitStack() as stack:
+        embedded = {key: config for key, config in wanted.items() if isinstance(config, EmbeddingConfig)}
+        started: dict[str, Scorer] = {}
+        if embedded:
+            worker = await EmbeddingWorker.start()
+            stack.push_async_callback(worker.close)
+            for key, config in embedded.items():
+                started[key] = EmbeddingScorer(worker, config.head, "refusal" if config.refusal else None)
+        yield Resources(started)
