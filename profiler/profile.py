@@ -2,9 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,12 @@ from profiler.scenario import Scenario
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for. `where` names the scenario's file in messages."""
+    """What the user asked for. `where` names the scenario's file in messages; `notes` go into the manifest."""
 
     scenario: Scenario
     where: str
     out: Path
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ async def profile(options: Options, console: Console) -> Finished:
     async with AsyncExitStack() as resources:
         bench = await resources.enter_async_context(open_bench(scenario, options.where, console))
         run_id = f"{scenario.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-        run = create_run(options.out, run_id, {"id": run_id, **manifest(scenario, sets, bench)})
+        run = create_run(options.out, run_id, {"id": run_id, **manifest(scenario, sets, bench), **options.notes})
         stopped = await execute(Experiment(scenario, sets, bench, run), console)
     return Finished(run, stopped)
 

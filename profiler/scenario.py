@@ -132,6 +132,16 @@ class UntilConfig(_Strict):
         return self
 
 
+class SweepConfig(_Strict):
+    """Settings that `alignment-tax sweep` varies: `grid: {GUARD.KEY: [VALUE, ...]}`.
+
+    Each guard of the grid by itself; with `stack` the whole stack of these guards, over all combinations.
+    """
+
+    grid: dict[str, list[Any]] = {}
+    stack: list[str] = []
+
+
 class Scenario(_Strict):
     """Everything that a run is made of."""
 
@@ -149,6 +159,7 @@ class Scenario(_Strict):
     attribution: Attribution = "none"
     blocks: int = Field(default=6, ge=1)
     until: UntilConfig | None = None
+    sweep: SweepConfig | None = None
     seed: int = Field(default=1, ge=0, lt=2**31)
     slo: SloConfig = SloConfig()
     keep_text: bool = False
