@@ -26,6 +26,7 @@ from profiler.meters.throttle import find_throttle_meter
 from profiler.prompts import PromptSets, read_prompt_sets, trace_note
 from profiler.records.store import create_run, write_ending
 from profiler.report.progress import RunProgress
+from profiler.report.text import printable
 from profiler.scenario import Scenario
 
 
@@ -53,9 +54,7 @@ async def profile(options: Options, console: Console) -> Finished:
         UserError: something in the scenario, the model or the machine is the user's to cure.
     """
     scenario = options.scenario
-    sets = read_prompt_sets(scenario)
-    if note := trace_note(scenario, sets):
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
+    sets = prompt_sets(scenario, console)
     prepare_environment()
     installed_vllm()
     check_engine_settings(scenario.engine, options.where)
@@ -65,6 +64,19 @@ async def profile(options: Options, console: Console) -> Finished:
         run = create_run(options.out, run_id, {"id": run_id, **manifest(scenario, sets, bench)})
         stopped = await execute(Experiment(scenario, sets, bench, run), console)
     return Finished(run, stopped)
+
+
+def prompt_sets(scenario: Scenario, console: Console) -> PromptSets:
+    """Read the scenario's prompts and trace, and print what should be known of them.
+
+    Raises:
+        UserError: as `read_prompt_sets`.
+    """
+    sets = read_prompt_sets(scenario)
+    for note in (*sets.notes, trace_note(scenario, sets)):
+        if note:
+            console.print(printable(note), highlight=False, markup=False, soft_wrap=True)
+    return sets
 
 
 async def execute(experiment: Experiment, console: Console) -> str | None:
@@ -171,6 +183,7 @@ def manifest(scenario: Scenario, sets: PromptSets, bench: Bench) -> dict[str, An
         "stacks": {arm: list(guards) for arm, guards in scenario.stacks().items()},
         **({} if scenario.until else {"planned_trials": scenario.blocks * trials_per_block(scenario)}),
         "prompts": {label: len(prompts) for label, prompts in sets.by_label.items()},
+        "prompt_notes": list(sets.notes),
         "machine": machine(),
         "versions": versions(),
         "git_commit": git_commit(),

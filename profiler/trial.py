@@ -19,7 +19,8 @@ from guards.generation import (
 from guards.trace import Trace
 from guards.verdict import Action, Status
 from profiler.load import TraceRow, closed_loop, open_loop, quiet_gc, schedule
-from profiler.prompts import Prompt, PromptSets, draw_workload, trace_rows
+from profiler.prompt_sets import Prompt
+from profiler.prompts import PromptSets, draw_workload, trace_rows
 from profiler.records.record import Outcome, RequestRecord
 from profiler.scenario import ClosedLoad, Load, PoissonLoad, Scenario, TraceLoad
 
@@ -136,8 +137,10 @@ class _Client:
             seed=(scenario.seed * 1_000_003 + self._work.block * 10_007 + index * 101) % 2**31,
             ignore_eos=bool(rows) or scenario.output.length == "fixed",
         )
-        message = Message("user", self._work.prompts[index].prompt)
-        return GenerationRequest(f"{self._tag}-{index}", (message,), sampling, Trace(self._now_ns))
+        messages = self._work.prompts[index].messages
+        if scenario.system is not None and messages[0].role != "system":
+            messages = (Message("system", scenario.system), *messages)
+        return GenerationRequest(f"{self._tag}-{index}", messages, sampling, Trace(self._now_ns))
 
     def _record(
         self, index: int, scheduled_ns: int, delivery: "_Delivery", trace: Trace, failure: GenerationError | None

@@ -17,8 +17,7 @@ from profiler.analysis.tax import RunResult
 from profiler.calibration.statement import Statement, counted
 from profiler.engines.vllm_args import check_engine_settings, installed_vllm, prepare_environment
 from profiler.experiment import Experiment
-from profiler.profile import Finished, execute, manifest, open_bench
-from profiler.prompts import read_prompt_sets
+from profiler.profile import Finished, execute, manifest, open_bench, prompt_sets
 from profiler.records.store import create_run
 from profiler.scenario import Scenario
 
@@ -36,7 +35,7 @@ async def calibrate(scenario: Scenario, where: str, out: Path, console: Console)
     """
     # The scenario's own guards stay out; the controls are no configuration and go in below.
     bare = scenario.model_copy(update={"guards": {}, "arms": {arm: [arm] for arm in ARMS}})
-    sets = read_prompt_sets(bare)
+    sets = prompt_sets(bare, console)
     prepare_environment()
     installed_vllm()
     check_engine_settings(bare.engine, where)
