@@ -19,6 +19,7 @@ from profiler.engines.vllm_args import check_engine_settings, installed_vllm, pr
 from profiler.engines.vllm_engine import VllmEngine
 from profiler.errors import UserError
 from profiler.experiment import Bench, Experiment
+from profiler.judging import JUDGE, embedded_judge
 from profiler.machine import cpu_has_bf16, cpu_name, git_commit, machine, versions
 from profiler.meters.energy import NotMeasured, find_energy_meter
 from profiler.meters.memory import MemoryMeter
@@ -127,14 +128,16 @@ async def open_bench(scenario: Scenario, where: str, console: Console) -> AsyncI
     model, settings = _model(scenario, console)
     async with AsyncExitStack() as resources:
         # Before the engine, which takes long to start: a guard that cannot be loaded is said at once.
-        started = await resources.enter_async_context(open_resources(scenario.guards.values()))
+        also = (JUDGE,) if scenario.judge_answers else ()
+        started = await resources.enter_async_context(open_resources(scenario.guards.values(), also))
+        judge = embedded_judge(started.scorer(JUDGE)) if scenario.judge_answers else None
         guards = build_guards(scenario.guards, started)
         console.print(f"starting vLLM with {model}", highlight=False, markup=False, soft_wrap=True)
         engine: Engine = await VllmEngine.start(model, settings, where=where)
         resources.push_async_callback(engine.close)
         memory = MemoryMeter()
         resources.callback(memory.close)
-        yield Bench(engine, guards, memory, find_energy_meter(), find_throttle_meter())
+        yield Bench(engine, guards, memory, find_energy_meter(), find_throttle_meter(), judge)
 
 
 def _model(scenario: Scenario, console: Console) -> tuple[str, dict[str, Any]]:
@@ -188,6 +191,7 @@ def manifest(scenario: Scenario, sets: PromptSets, bench: Bench) -> dict[str, An
         "versions": versions(),
         "git_commit": git_commit(),
         "energy_source": None if isinstance(energy, NotMeasured) else energy.source,
+        "judge": None if bench.judge is None else dict(bench.judge.facts),
         "not_measured": {
             name: meter.why
             for name, meter in (("energy", energy), ("throttling", bench.throttle))
