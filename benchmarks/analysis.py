@@ -30,6 +30,7 @@ CHUNKS = 24
 SEQUENCES = 16
 STEP_NS = 50_000_000
 CHECK_NS = 20_000_000
+LABELS = ("benign", "benign", "benign", "borderline", "harmful")
 _REPORT = """
 import json, resource, time
 from pathlib import Path
@@ -86,8 +87,8 @@ def records(planned: PlannedTrial, trial: Trial, n: int) -> pa.Table:
     columns = {
         "index": np.arange(n, dtype=np.int32),
         "prompt_id": text([f"p{i % 500}" for i in range(n)]),
-        "label": text(["benign"] * n),
-        "category": text(["chat"] * n),
+        "label": text([LABELS[i % 500 % 5] for i in range(n)]),
+        "category": text([f"c{i % 500 % 8}" for i in range(n)]),
         "scheduled_ns": trial.sent_ns - 50_000,
         "sent_ns": trial.sent_ns,
         "first_ns": first + 30_000,
@@ -103,6 +104,10 @@ def records(planned: PlannedTrial, trial: Trial, n: int) -> pa.Table:
         "verdicts": singles(verdicts(planned.arm, blocked, trial, n)) if guarded else None,
         "prompt": pa.array([""] * n),
         "answer": pa.array([""] * n),
+        "chosen_candidate": np.zeros(n, dtype=np.int32),
+        "exposed_tokens": np.zeros(n, dtype=np.int32),
+        "answer_refusal": rng.random(n),
+        "answer_unsafe": rng.random(n),
     }
     schema = as_table(info_of(planned, trial), []).schema
     arrays = [

@@ -82,6 +82,7 @@ class Trace:
     engine_calls: list[EngineCall] = field(default_factory=list)
     verdicts: list[GuardVerdict] = field(default_factory=list)
     chosen_candidate: int = 0
+    exposed_tokens: int = 0
 
     def span(self, guard: str, stage: Stage, start_ns: int, end_ns: int, *, critical: bool) -> None:
         """Record a stretch of time."""

@@ -9,6 +9,7 @@ from guards.loading import GuardConfigError
 from guards.scorers.worker import WorkerDied
 from profiler.commands import calibrate, doctor, profile, report, saturate
 from profiler.errors import UserError
+from profiler.report.text import printable
 
 _COMMANDS = (profile, report, saturate, doctor, calibrate)
 
@@ -21,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, AssetError, GuardConfigError, WorkerDied) as error:
         if options.debug:
             raise
-        print(f"alignment-tax: {error}", file=sys.stderr)
+        print(f"alignment-tax: {printable(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("alignment-tax: interrupted; trials that were finished are stored", file=sys.stderr)

@@ -15,6 +15,7 @@ from profiler.analysis.metrics import TrialMetrics, trial_metrics
 from profiler.analysis.until import looked
 from profiler.engines.engine import Engine
 from profiler.engines.tap import Tap
+from profiler.judging import Judge, judged
 from profiler.load import quiet_gc
 from profiler.meters.energy import EnergyMeter, NotMeasured
 from profiler.meters.memory import MemoryMeter, cpu_seconds
@@ -47,13 +48,14 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Bench:
-    """What trials run on: the engine, the guards by name, the meters."""
+    """What trials run on: the engine, the guards by name, the meters, who judges answers (None: nobody)."""
 
     engine: Engine
     guards: Mapping[str, Guard]
     memory: MemoryMeter
     energy: EnergyMeter | NotMeasured
     throttle: ThrottleMeter | NotMeasured
+    judge: Judge | None = None
 
 
 def stacks_of(scenario: Scenario, bench: Bench) -> dict[str, Generator]:
@@ -113,13 +115,15 @@ class Experiment:
         slowed = self._throttled()
         before, cpu, energy_j = bench.engine.counters(), cpu_seconds(), self._energy_j()
         tag = f"t{planned.index}"
-        found = await run_trial(generator, work, tag, watch=progress.request_done)
+        found = await run_trial(generator, work, tag, watch=progress.request_done, keep_answers=bench.judge is not None)
         after = bench.engine.counters()
         energy = None if energy_j is None else (self._energy_j() or 0.0) - energy_j
         peak_mib = await asyncio.to_thread(bench.memory.peak_mib)
         readings = Readings(peak_mib, cpu_seconds() - cpu, energy, _either(slowed, self._throttled()))
         info = _info(planned, found, readings, after.aborted - before.aborted)
-        trial = StoredTrial(info, await asyncio.to_thread(as_table, info, found.records))
+        # Every meter has been read: what the judge costs is in no figure.
+        records = found.records if bench.judge is None else await judged(bench.judge, found)
+        trial = StoredTrial(info, await asyncio.to_thread(as_table, info, records))
         await asyncio.to_thread(write_stored, self.run, trial)
         return trial
 

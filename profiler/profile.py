@@ -19,6 +19,7 @@ from profiler.engines.vllm_args import check_engine_settings, installed_vllm, pr
 from profiler.engines.vllm_engine import VllmEngine
 from profiler.errors import UserError
 from profiler.experiment import Bench, Experiment
+from profiler.judging import JUDGE, embedded_judge
 from profiler.machine import cpu_has_bf16, cpu_name, git_commit, machine, versions
 from profiler.meters.energy import NotMeasured, find_energy_meter
 from profiler.meters.memory import MemoryMeter
@@ -26,6 +27,7 @@ from profiler.meters.throttle import find_throttle_meter
 from profiler.prompts import PromptSets, read_prompt_sets, trace_note
 from profiler.records.store import create_run, write_ending
 from profiler.report.progress import RunProgress
+from profiler.report.text import printable
 from profiler.scenario import Scenario
 
 
@@ -54,9 +56,7 @@ async def profile(options: Options, console: Console) -> Finished:
         UserError: something in the scenario, the model or the machine is the user's to cure.
     """
     scenario = options.scenario
-    sets = read_prompt_sets(scenario)
-    if note := trace_note(scenario, sets):
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
+    sets = prompt_sets(scenario, console)
     prepare_environment()
     installed_vllm()
     check_engine_settings(scenario.engine, options.where)
@@ -66,6 +66,19 @@ async def profile(options: Options, console: Console) -> Finished:
         run = create_run(options.out, run_id, {"id": run_id, **manifest(scenario, sets, bench), **options.notes})
         stopped = await execute(Experiment(scenario, sets, bench, run), console)
     return Finished(run, stopped)
+
+
+def prompt_sets(scenario: Scenario, console: Console) -> PromptSets:
+    """Read the scenario's prompts and trace, and print what should be known of them.
+
+    Raises:
+        UserError: as `read_prompt_sets`.
+    """
+    sets = read_prompt_sets(scenario)
+    for note in (*sets.notes, trace_note(scenario, sets)):
+        if note:
+            console.print(printable(note), highlight=False, markup=False, soft_wrap=True)
+    return sets
 
 
 async def execute(experiment: Experiment, console: Console) -> str | None:
@@ -116,14 +129,16 @@ async def open_bench(scenario: Scenario, where: str, console: Console) -> AsyncI
     model, settings = _model(scenario, console)
     async with AsyncExitStack() as resources:
         # Before the engine, which takes long to start: a guard that cannot be loaded is said at once.
-        started = await resources.enter_async_context(open_resources(scenario.guards.values()))
+        also = (JUDGE,) if scenario.judge_answers else ()
+        started = await resources.enter_async_context(open_resources(scenario.guards.values(), also))
+        judge = embedded_judge(started.scorer(JUDGE)) if scenario.judge_answers else None
         guards = build_guards(scenario.guards, started)
         console.print(f"starting vLLM with {model}", highlight=False, markup=False, soft_wrap=True)
         engine: Engine = await VllmEngine.start(model, settings, where=where)
         resources.push_async_callback(engine.close)
         memory = MemoryMeter()
         resources.callback(memory.close)
-        yield Bench(engine, guards, memory, find_energy_meter(), find_throttle_meter())
+        yield Bench(engine, guards, memory, find_energy_meter(), find_throttle_meter(), judge)
 
 
 def _model(scenario: Scenario, console: Console) -> tuple[str, dict[str, Any]]:
@@ -172,10 +187,12 @@ def manifest(scenario: Scenario, sets: PromptSets, bench: Bench) -> dict[str, An
         "stacks": {arm: list(guards) for arm, guards in scenario.stacks().items()},
         **({} if scenario.until else {"planned_trials": scenario.blocks * trials_per_block(scenario)}),
         "prompts": {label: len(prompts) for label, prompts in sets.by_label.items()},
+        "prompt_notes": list(sets.notes),
         "machine": machine(),
         "versions": versions(),
         "git_commit": git_commit(),
         "energy_source": None if isinstance(energy, NotMeasured) else energy.source,
+        "judge": None if bench.judge is None else dict(bench.judge.facts),
         "not_measured": {
             name: meter.why
             for name, meter in (("energy", energy), ("throttling", bench.throttle))

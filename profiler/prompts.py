@@ -1,83 +1,60 @@
 """Prompt sets, and the workload that a block draws from them."""
 
-import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from profiler.errors import UserError
-from profiler.load.schedule import fit, lengthened, max_model_len, window
+from profiler.load.schedule import CHARS_PER_TOKEN, fit, lengthened, max_model_len, window
 from profiler.load.trace_replay import TraceRow, trace_replay
-from profiler.scenario import Scenario, TraceLoad
-
-LABELS = ("benign", "borderline", "harmful")
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """One row of a prompt file."""
-
-    id: str
-    category: str
-    label: str
-    prompt: str
+from profiler.prompt_sets import LABELS, Prompt, read_all, read_labelled
+from profiler.scenario import PromptsConfig, Scenario, TraceLoad
 
 
 @dataclass(frozen=True)
 class PromptSets:
-    """The prompts of a scenario by label, and the warm-up's; the rows of its trace, if its load is one."""
+    """The prompts of a scenario by label, and the warm-up's; the rows of its trace, if its load is one.
+
+    `notes` say what a user should know of how the sets were read.
+    """
 
     by_label: dict[str, tuple[Prompt, ...]]
     warmup: tuple[Prompt, ...]
     trace: tuple[TraceRow, ...] = ()
-
-
-def read_prompts(path: Path, where: str) -> tuple[Prompt, ...]:
-    """Read a JSON Lines prompt file: `id`, `category`, `label`, `prompt` in each row.
-
-    Raises:
-        UserError: the file, the line and the cure.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UserError(f"{where}: cannot read prompt file {path}: {error.strerror}") from error
-    found = tuple(_row(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip())
-    if not found:
-        raise UserError(f"{where}: {path} holds no prompt: add one JSON object a line")
-    return found
-
-
-def _row(line: str, where: str) -> Prompt:
-    try:
-        row = json.loads(line)
-        prompt = Prompt(*(row[key] for key in ("id", "category", "label", "prompt")))
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise UserError(f"{where}: needs a JSON object with id, category, label, prompt ({error})") from error
-    if not all(isinstance(value, str) for value in (prompt.id, prompt.category, prompt.prompt)):
-        raise UserError(f"{where}: id, category and prompt must be text")
-    if prompt.label not in LABELS:
-        raise UserError(f"{where}: label `{prompt.label}` is not one of {', '.join(LABELS)}")
-    return prompt
+    notes: tuple[str, ...] = ()
 
 
 def read_prompt_sets(scenario: Scenario) -> PromptSets:
-    """Read every prompt file of a scenario, and its trace.
+    """Read every prompt set of a scenario, and its trace.
 
     Raises:
-        UserError: as `read_prompts` and `trace_replay`; or a warm-up prompt that a trial may use too.
+        UserError: as `read_labelled` and `trace_replay`; or a warm-up prompt that a trial may use too.
     """
-    files = scenario.prompts
-    by_label = {
-        label: read_prompts(path, f"prompts.{label}") for label in LABELS if (path := getattr(files, label)) is not None
-    }
-    warmup = read_prompts(files.warmup, "prompts.warmup")
-    used = {p.prompt for prompts in by_label.values() for p in prompts}
+    found = read_labelled(scenario.prompts.sources())
+    warmup = read_all(scenario.prompts.warmup, "prompts.warmup")
+    used = {p.prompt for prompts in found.by_label.values() for p in prompts}
     for prompt in warmup:
         if prompt.prompt in used:
             raise UserError(f"prompts.warmup: {prompt.id} is also a trial's prompt: warm up with other text")
-    return PromptSets(by_label, warmup, _read_trace(scenario))
+    notes = (*found.notes, *_absent(scenario.prompts, found.by_label))
+    return PromptSets(found.by_label, warmup, _read_trace(scenario), notes)
+
+
+def _absent(config: PromptsConfig, by_label: dict[str, tuple[Prompt, ...]]) -> list[str]:
+    """A share that was asked for and cannot be drawn; a run without one of the two sides.
+
+    Raises:
+        UserError: the share was stated.
+    """
+    for label in ("harmful", "borderline"):
+        key = f"{label}_fraction"
+        if label not in by_label and key in config.model_fields_set and getattr(config, key) > 0:
+            raise UserError(f"prompts.{key}: there is no {label} prompt: name a set under prompts.{label}")
+    if "harmful" not in by_label:
+        return ["prompts: none is harmful: what a guard blocks rightly is not measured"]
+    if len(by_label) == 1:
+        return ["prompts: none is harmless: what a guard blocks wrongly is not measured"]
+    return []
 
 
 def _read_trace(scenario: Scenario) -> tuple[TraceRow, ...]:
@@ -115,22 +92,34 @@ def draw_workload(scenario: Scenario, sets: PromptSets, block: int) -> tuple[Pro
     rows = trace_rows(scenario, sets, block)
     if not rows:
         return drawn
-    return tuple(
-        replace(prompt, prompt=lengthened(prompt.prompt, row.prompt_tokens))
-        for prompt, row in zip(drawn, rows, strict=True)
-    )
+    system = len(scenario.system or "")
+    return tuple(_lengthened(prompt, row.prompt_tokens, system) for prompt, row in zip(drawn, rows, strict=True))
+
+
+def _lengthened(prompt: Prompt, tokens: int, system_chars: int) -> Prompt:
+    """The prompt whose last turn, with the turns before it, makes up the tokens."""
+    before = system_chars + sum(len(message.content) for message in prompt.before)
+    return replace(prompt, prompt=lengthened(prompt.prompt, tokens - before // CHARS_PER_TOKEN))
 
 
 def _drawn(scenario: Scenario, sets: PromptSets, block: int) -> tuple[Prompt, ...]:
     rng = np.random.default_rng([scenario.seed, block])
     total = scenario.requests_per_trial
-    harmful = round(total * scenario.prompts.harmful_fraction)
-    wanted = {"harmful": harmful, "borderline": 0}
-    if "borderline" in sets.by_label:
-        wanted["borderline"] = min(round(total * scenario.prompts.borderline_fraction), total - harmful)
-    wanted["benign"] = total - sum(wanted.values())
+    wanted = _wanted(scenario, sets)
     picked = [prompt for label, n in wanted.items() for prompt in _pick(rng, sets.by_label[label], n)]
     return tuple(picked[i] for i in rng.permutation(total))
+
+
+def _wanted(scenario: Scenario, sets: PromptSets) -> dict[str, int]:
+    """How many of each label a block has. What the fractions leave goes to the first of benign, borderline, harmful."""
+    total, config = scenario.requests_per_trial, scenario.prompts
+    harmful = round(total * config.harmful_fraction) if "harmful" in sets.by_label else 0
+    wanted = {"harmful": harmful, "borderline": 0}
+    if "borderline" in sets.by_label:
+        wanted["borderline"] = min(round(total * config.borderline_fraction), total - harmful)
+    rest = next(label for label in LABELS if label in sets.by_label)
+    wanted[rest] = wanted.get(rest, 0) + total - sum(wanted.values())
+    return {label: n for label, n in wanted.items() if label in sets.by_label}
 
 
 def _pick(rng: np.random.Generator, prompts: tuple[Prompt, ...], n: int) -> list[Prompt]:

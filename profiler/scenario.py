@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from guards.config import GuardConfig, check_members, members
 from profiler.coalitions import Attribution, with_coalitions
 from profiler.errors import UserError
 from profiler.percent import Percent
+from profiler.prompt_sets import absolute, check_reference
 
 BASELINE = "none"
 
@@ -19,21 +20,55 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PromptsConfig(_Strict):
-    """Prompt files (JSON Lines, relative to the scenario) and the mix that is drawn from them."""
+SHIPPED_WARMUP = Path(__file__).parents[1] / "scenarios" / "prompts" / "warmup.jsonl"
 
-    benign: Path
-    borderline: Path | None = None
-    harmful: Path
-    warmup: Path
+
+def _one_or_more(value: Any) -> Any:
+    return (value,) if isinstance(value, str | Path) else value
+
+
+Sources = Annotated[tuple[Annotated[str, AfterValidator(check_reference)], ...], BeforeValidator(_one_or_more)]
+"""One prompt set or several: files relative to the scenario, published sets such as `xstest:file.csv`, `xstest:hub`."""
+
+
+class PromptsConfig(_Strict):
+    """Prompt sets, and the mix that is drawn from them.
+
+    A key that is a label takes the rows of that label; `sets` takes every row under the label that the set gives it.
+    """
+
+    benign: Sources = ()
+    borderline: Sources = ()
+    harmful: Sources = ()
+    sets: Sources = ()
+    warmup: Sources = (str(SHIPPED_WARMUP),)
     harmful_fraction: float = Field(default=0.2, ge=0, le=1)
     borderline_fraction: float = Field(default=0.1, ge=0, le=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sets_alone(cls, value: Any) -> Any:
+        return {"sets": value} if isinstance(value, str | list) else value
 
     @model_validator(mode="after")
     def _fractions_fit(self) -> "PromptsConfig":
         if self.harmful_fraction + self.borderline_fraction > 1:
             raise ValueError("harmful_fraction + borderline_fraction must not exceed 1")
+        if not self.sources():
+            raise ValueError("names no prompt set: give `harmful`, `benign`, or `xstest:file.csv` alone")
+        if not self.warmup:
+            raise ValueError("warmup: names no prompt set: leave it out for the one that is shipped")
         return self
+
+    def sources(self) -> list[tuple[str, str]]:
+        """Key and reference of every set, the warm-up's left out."""
+        return [(key, text) for key in ("benign", "borderline", "harmful", "sets") for text in getattr(self, key)]
+
+    def under(self, folder: Path) -> "PromptsConfig":
+        """The same with its files' paths under `folder`, where they are relative."""
+        keys = ("benign", "borderline", "harmful", "sets", "warmup")
+        found = {key: tuple(absolute(text, folder) for text in getattr(self, key)) for key in keys}
+        return self.model_copy(update=found)
 
 
 class OutputConfig(_Strict):
@@ -143,12 +178,18 @@ class SweepConfig(_Strict):
 
 
 class Scenario(_Strict):
-    """Everything that a run is made of."""
+    """Everything that a run is made of.
+
+    `system` begins every conversation that has no system turn of its own. `judge_answers`: after each trial, judge
+    whether the answers refuse and whether they are unsafe.
+    """
 
     name: str = Field(min_length=1, max_length=80, pattern=r"^[\w.+ -]*\w[\w.+ -]*$")
     model: str = "embedded"
     engine: dict[str, Any] = {}
     prompts: PromptsConfig
+    system: str | None = None
+    judge_answers: bool = True
     requests_per_trial: int = Field(default=16, ge=1)
     warmup_requests: int = Field(default=4, ge=1)
     output: OutputConfig = OutputConfig()
@@ -243,8 +284,7 @@ def load_scenario(path: Path) -> Scenario:
 
 
 def _absolute(scenario: Scenario, folder: Path) -> Scenario:
-    files = {key: folder / value for key, value in scenario.prompts.model_dump().items() if isinstance(value, Path)}
-    update: dict[str, Any] = {"prompts": scenario.prompts.model_copy(update=files)}
+    update: dict[str, Any] = {"prompts": scenario.prompts.under(folder)}
     if isinstance(scenario.load, TraceLoad):
         update["load"] = scenario.load.model_copy(update={"file": folder / scenario.load.file})
     return scenario.model_copy(update=update)

@@ -16,11 +16,13 @@ from guards.generation import (
     Message,
     Sampling,
 )
+from guards.subject import Subject
 from guards.trace import Trace
 from guards.verdict import Action, Status
 from profiler.load import TraceRow, closed_loop, open_loop, quiet_gc, schedule
-from profiler.prompts import Prompt, PromptSets, draw_workload, trace_rows
-from profiler.records.record import Outcome, RequestRecord
+from profiler.prompt_sets import Prompt
+from profiler.prompts import PromptSets, draw_workload, trace_rows
+from profiler.records.record import UNFINISHED, Outcome, RequestRecord
 from profiler.scenario import ClosedLoad, Load, PoissonLoad, Scenario, TraceLoad
 
 
@@ -78,13 +80,15 @@ class Outcomes:
     """The records of one trial, and when it began and ended (monotonic ns).
 
     `stopped` is why it ended before its last request, empty where it did not; the requests then in flight
-    were aborted and have no record.
+    were aborted and have no record. `answers` are those that were delivered in full, in the order of the records,
+    None in the place of any other; empty unless they were asked for.
     """
 
     records: tuple[RequestRecord, ...]
     started_ns: int
     ended_ns: int
     stopped: str = ""
+    answers: tuple[Subject | None, ...] = ()
 
 
 class _Stopped(Exception):
@@ -95,12 +99,20 @@ class _Client:
     """Sends the requests of a trial and notes what comes back."""
 
     def __init__(
-        self, stack: Generator, work: Workload, tag: str, now_ns: Callable[[], int], watch: Watcher, stop: Stop
+        self,
+        stack: Generator,
+        work: Workload,
+        tag: str,
+        now_ns: Callable[[], int],
+        watch: Watcher,
+        stop: Stop,
+        keep_answers: bool,
     ) -> None:
         self._stack, self._work, self._tag, self._now_ns = stack, work, tag, now_ns
-        self._watch, self._stop = watch, stop
+        self._watch, self._stop, self._keep_answers = watch, stop, keep_answers
         self._sent = 0
         self.records: list[RequestRecord] = []
+        self.answers: dict[int, Subject] = {}  # of the requests that got their whole answer, by index
 
     async def send(self, index: int, scheduled_ns: int) -> None:
         """Send one request and read its answer to the end.
@@ -120,6 +132,8 @@ class _Client:
             failure = error
         record = self._record(index, scheduled_ns, delivery, request.trace, failure)
         self.records.append(record)
+        if self._keep_answers and failure is None and delivery.finish_reason not in UNFINISHED:
+            self.answers[index] = request.answer("".join(delivery.text))
         self._watch(record)
         if isinstance(failure, EngineDied):
             raise failure
@@ -136,8 +150,10 @@ class _Client:
             seed=(scenario.seed * 1_000_003 + self._work.block * 10_007 + index * 101) % 2**31,
             ignore_eos=bool(rows) or scenario.output.length == "fixed",
         )
-        message = Message("user", self._work.prompts[index].prompt)
-        return GenerationRequest(f"{self._tag}-{index}", (message,), sampling, Trace(self._now_ns))
+        messages = self._work.prompts[index].messages
+        if scenario.system is not None and messages[0].role != "system":
+            messages = (Message("system", scenario.system), *messages)
+        return GenerationRequest(f"{self._tag}-{index}", messages, sampling, Trace(self._now_ns))
 
     def _record(
         self, index: int, scheduled_ns: int, delivery: "_Delivery", trace: Trace, failure: GenerationError | None
@@ -163,6 +179,8 @@ class _Client:
             verdicts=tuple(trace.verdicts),
             prompt=prompt.prompt if keep else "",
             answer="".join(delivery.text) if keep else "",
+            chosen_candidate=trace.chosen_candidate,
+            exposed_tokens=trace.exposed_tokens,
         )
 
 
@@ -203,6 +221,7 @@ async def run_trial(
     watch: Watcher,
     now_ns: Callable[[], int] = time.monotonic_ns,
     stop: Stop = lambda done, in_flight: "",
+    keep_answers: bool = False,
 ) -> Outcomes:
     """Run every request of `work` through `stack` under its load, or until `stop` gives a reason.
 
@@ -211,7 +230,7 @@ async def run_trial(
     Raises:
         EngineDied: the engine is gone; the trial is not complete.
     """
-    client = _Client(stack, work, tag, now_ns, watch, stop)
+    client = _Client(stack, work, tag, now_ns, watch, stop, keep_answers)
     drive, stopped = _driver(work, client, now_ns), ""
     with quiet_gc():
         started_ns = now_ns()
@@ -222,7 +241,9 @@ async def run_trial(
         except* _Stopped as early:
             stopped = str(early.exceptions[0])
         ended_ns = now_ns()
-    return Outcomes(tuple(sorted(client.records, key=lambda r: r.index)), started_ns, ended_ns, stopped)
+    records = tuple(sorted(client.records, key=lambda r: r.index))
+    answers = tuple(client.answers.get(record.index) for record in records) if keep_answers else ()
+    return Outcomes(records, started_ns, ended_ns, stopped, answers)
 
 
 def _driver(work: Workload, client: _Client, now_ns: Callable[[], int]) -> Callable[[], Awaitable[int]]:

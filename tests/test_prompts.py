@@ -7,16 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from profiler.prompts import Prompt, read_prompts
+from profiler.prompt_sets import Prompt, normalised, read_all
 
 PROMPTS = Path(__file__).parents[1] / "scenarios" / "prompts"
 ANSWERS = Path(__file__).parent / "data" / "answers.jsonl"
 LABEL_OF_FILE = {"benign": "benign", "borderline": "borderline", "harmful": "harmful", "warmup": "benign"}
-
-
-def normalised(text: str) -> str:
-    """Two texts that differ only in case, spacing or punctuation count as one."""
-    return re.sub(r"\W+", " ", text.casefold()).strip()
 
 
 def repeated(values: list[str]) -> list[str]:
@@ -24,7 +19,7 @@ def repeated(values: list[str]) -> list[str]:
 
 
 def prompts_of(file: str) -> tuple[Prompt, ...]:
-    return read_prompts(PROMPTS / f"{file}.jsonl", f"prompts.{file}")
+    return read_all([str(PROMPTS / f"{file}.jsonl")], f"prompts.{file}")
 
 
 def all_prompts() -> list[Prompt]:
@@ -59,13 +54,13 @@ def test_every_prompt_has_a_category_and_a_text() -> None:
 
 def test_ids_and_texts_are_unique_across_the_files() -> None:
     assert repeated([prompt.id for prompt in all_prompts()]) == []
-    assert repeated([normalised(prompt.prompt) for prompt in all_prompts()]) == []
+    assert repeated([normalised(prompt) for prompt in all_prompts()]) == []
 
 
 def test_the_warm_up_shares_neither_text_nor_topic_with_a_trial() -> None:
     warmup = prompts_of("warmup")
     trial = [prompt for file in ("benign", "borderline", "harmful") for prompt in prompts_of(file)]
-    assert {normalised(p.prompt) for p in warmup}.isdisjoint(normalised(p.prompt) for p in trial)
+    assert {normalised(p) for p in warmup}.isdisjoint(normalised(p) for p in trial)
     assert {p.category for p in warmup}.isdisjoint(p.category for p in trial)
 
 
@@ -86,4 +81,4 @@ def test_answers_are_unique_and_complete() -> None:
     assert all(row["prompt"].strip() and row["answer"].strip() for row in rows)
     assert all(re.fullmatch(rf"{row['label']}-\d{{3}}", row["id"]) for row in rows)
     assert repeated([row["id"] for row in rows]) == []
-    assert repeated([normalised(row["answer"]) for row in rows]) == []
+    assert repeated([normalised(Prompt("", "", "", row["answer"])) for row in rows]) == []

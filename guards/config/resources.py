@@ -34,14 +34,15 @@ def statement(config: ScorerConfig) -> str:
 
 
 @asynccontextmanager
-async def open_resources(configs: Iterable[GuardConfig]) -> AsyncIterator[Resources]:
-    """Start what the guards of a scenario need, each once; stop all of it in the end.
+async def open_resources(configs: Iterable[GuardConfig], also: Iterable[ScorerConfig] = ()) -> AsyncIterator[Resources]:
+    """Start what the guards of a scenario and the scorers of `also` need, each once; stop all of it in the end.
 
     Raises:
         GuardConfigError: a model that cannot be had as it is stated.
         WorkerDied: a worker process did not start.
     """
-    found = (part for config in configs for scorer in scorers_of(config) for part in parts(scorer))
+    asked = (*(scorer for config in configs for scorer in scorers_of(config)), *also)
+    found = (part for scorer in asked for part in parts(scorer))
     wanted = {statement(part): part for part in found}
     async with AsyncExitStack() as stack:
         embedded = {key: config for key, config in wanted.items() if isinstance(config, EmbeddingConfig)}

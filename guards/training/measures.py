@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.stats import rankdata  # type: ignore[import-untyped,unused-ignore]
 
+from guards.training.shares import wilson
+
 _RESAMPLES = 1000
 
 
@@ -29,8 +31,6 @@ def recall_at(unsafe: np.ndarray, safe: np.ndarray, false_positive_rate: float) 
 
 def rate(scores: np.ndarray, threshold: float) -> dict[str, float | int]:
     """Share of `scores` at or above `threshold`, with its 95 % Wilson interval and the count behind it."""
-    n, z = len(scores), 1.959964
-    p = float((scores >= threshold).mean())
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * float(np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)))
-    return {"rate": round(p, 4), "low": round(centre - half, 4), "high": round(centre + half, 4), "n": n}
+    n, p = len(scores), float((scores >= threshold).mean())
+    low, high = wilson(p, n)
+    return {"rate": round(p, 4), "low": round(low, 4), "high": round(high, 4), "n": n}

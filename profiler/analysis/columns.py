@@ -56,9 +56,9 @@ def ints(table: pa.Table, name: str) -> Ints:
 
 def calls_of(trial: StoredTrial) -> Calls:
     """The trial's engine calls and their chunks."""
-    rows, values = _flat(trial.table["engine_calls"])
-    chunk_call, chunk_ns = _flat(values.field("chunk_ns"))
-    _, chunk_tokens = _flat(values.field("chunk_tokens"))
+    rows, values = flat(trial.table["engine_calls"])
+    chunk_call, chunk_ns = flat(values.field("chunk_ns"))
+    _, chunk_tokens = flat(values.field("chunk_tokens"))
 
     def number(name: str) -> Ints:
         if values.type.get_field_index(name) < 0:  # the first runs of schema 1 have no prompt lengths, no candidates
@@ -83,9 +83,9 @@ def calls_of(trial: StoredTrial) -> Calls:
 
 def spans_of(trial: StoredTrial) -> Spans:
     """The trial's stage spans."""
-    rows, values = _flat(trial.table["spans"])
-    guard, guards = _coded(values.field("guard"))
-    stage, stages = _coded(values.field("stage"))
+    rows, values = flat(trial.table["spans"])
+    guard, guards = coded(values.field("guard"))
+    stage, stages = coded(values.field("stage"))
     return Spans(
         rows,
         np.asarray(values.field("start_ns").to_numpy(zero_copy_only=False), dtype=np.int64),
@@ -98,7 +98,7 @@ def spans_of(trial: StoredTrial) -> Spans:
     )
 
 
-def _flat(column: pa.ChunkedArray | pa.Array) -> tuple[Ints, pa.Array]:
+def flat(column: pa.ChunkedArray | pa.Array) -> tuple[Ints, pa.Array]:
     """Parent row of each element, and the elements, of a list column."""
     lists = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(lists, pa.ChunkedArray):
@@ -107,7 +107,11 @@ def _flat(column: pa.ChunkedArray | pa.Array) -> tuple[Ints, pa.Array]:
     return np.asarray(rows, dtype=np.int64), lists.flatten()
 
 
-def _coded(values: pa.Array) -> tuple[Ints, tuple[str, ...]]:
-    coded = values if pa.types.is_dictionary(values.type) else pc.dictionary_encode(values)
-    indices = np.asarray(coded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
-    return indices, tuple(coded.dictionary.to_pylist())
+def coded(values: pa.ChunkedArray | pa.Array) -> tuple[Ints, tuple[str, ...]]:
+    """Texts as indices of the distinct ones, and these."""
+    whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    if isinstance(whole, pa.ChunkedArray):
+        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], pa.string())
+    found = whole if pa.types.is_dictionary(whole.type) else pc.dictionary_encode(whole)
+    indices = np.asarray(found.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
+    return indices, tuple(found.dictionary.to_pylist())

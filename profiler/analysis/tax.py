@@ -4,8 +4,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
-from profiler.analysis import metrics, steady, validity
+from profiler.analysis import benefit_sums, metrics, steady, validity
+from profiler.analysis.benefit import ArmBenefit, benefit_of
+from profiler.analysis.benefit_sums import PromptSums, Reading, prompt_sums, together
 from profiler.analysis.blocks import by_block
 from profiler.analysis.comparison import Tax, estimate, taxes
 from profiler.analysis.ledger import METRICS, TrialSums, fit_of, ledgers_of, sums_of, wastes_of
@@ -25,7 +28,7 @@ _CALL_FIELDS = (
     "chunk_ns", "chunk_tokens", "candidates", "prompt_tokens",
 )  # fmt: skip
 _COLUMNS = (
-    *dict.fromkeys((*metrics.COLUMNS, *steady.COLUMNS, *validity.COLUMNS, "index", "finish_reason", "spans")),
+    *dict.fromkeys((*metrics.COLUMNS, *steady.COLUMNS, *validity.COLUMNS, *benefit_sums.COLUMNS, "index", "spans")),
     *(f"engine_calls.list.element.{name}" for name in _CALL_FIELDS),
 )
 # A trial is in memory while it is reduced; decoding and sorting run beside each other.
@@ -48,6 +51,7 @@ class ArmResult:
     tax: dict[str, Tax]
     ledger: dict[str, Ledger]
     waste: Waste | None
+    benefit: ArmBenefit | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class _Reduced:
     level: TrialLevel
     facts: TrialFacts
     sums: TrialSums | None
+    prompts: PromptSums
 
 
 def analyse(run: StoredRun) -> RunResult:
@@ -91,7 +96,8 @@ def analyse(run: StoredRun) -> RunResult:
     Raises:
         UserError: no trial of the run can be read.
     """
-    read, damaged = _read(run.sources)
+    reading = Reading.of(run.manifest)
+    read, damaged = _read(run.sources, reading)
     if not read:
         raise UserError(f"{run.path}: none of its trials can be read: {'; '.join(damaged)}")
     warm_up = find_cut([one.level for one in read])
@@ -102,7 +108,8 @@ def analyse(run: StoredRun) -> RunResult:
     with ThreadPoolExecutor(1) as beside:
         fit = beside.submit(fit_of, sums)
         found, floor = _compared(by_arm)
-        arms = _arms(by_arm, found, sums, fit.result())
+        benefit = _benefit(kept, list(by_arm), reading)
+        arms = _arms(by_arm, found, sums, fit.result(), benefit)
     return RunResult(
         run=run,
         blocks=len({t.block for t in trials}),
@@ -129,12 +136,21 @@ def _arms(
     found: Mapping[str, dict[str, Tax]],
     sums: Sequence[TrialSums],
     fit: StepFit | None,
+    benefit: Mapping[str, ArmBenefit],
 ) -> dict[str, ArmResult]:
     entries = {metric: ledgers_of(sums, metric, fit) for metric in METRICS}
     waste = wastes_of(sums, fit)
     return {
-        arm: _arm(arm, mine, found.get(arm, {}), _ledger(arm, entries), waste.get(arm)) for arm, mine in by_arm.items()
+        arm: _arm(arm, mine, found.get(arm, {}), _ledger(arm, entries), waste.get(arm), benefit[arm])
+        for arm, mine in by_arm.items()
     }
+
+
+def _benefit(kept: Sequence[_Reduced], arms: Sequence[str], reading: Reading) -> dict[str, ArmBenefit]:
+    """What every arm's guards bought."""
+    sums = {arm: together(one.prompts for one in kept if one.metrics.arm == arm) for arm in arms}
+    baseline = sums.get(BASELINE)
+    return {arm: benefit_of(mine, reading, None if arm == BASELINE else baseline) for arm, mine in sums.items()}
 
 
 def _claimed_ms(found: Mapping[str, Mapping[str, Tax]]) -> dict[tuple[str, str], float]:
@@ -151,19 +167,19 @@ def _open_loop(run: StoredRun) -> bool:
     return bool(run.manifest.get("scenario", {}).get("load", {}).get("kind", "closed") != "closed")
 
 
-def _read(sources: Sequence[StoredTrial | TrialFile]) -> tuple[list[_Reduced], list[str]]:
+def _read(sources: Sequence[StoredTrial | TrialFile], reading: Reading) -> tuple[list[_Reduced], list[str]]:
     """The trials that can be read, in order, and what is wrong with the others."""
     with ThreadPoolExecutor(_READERS) as readers:
-        found = list(readers.map(_reduce, sources))
+        found = list(readers.map(partial(_reduce, reading), sources))
     return [one for one in found if not isinstance(one, str)], [one for one in found if isinstance(one, str)]
 
 
-def _reduce(source: StoredTrial | TrialFile) -> _Reduced | str:
+def _reduce(reading: Reading, source: StoredTrial | TrialFile) -> _Reduced | str:
     try:
         trial = source.load(_COLUMNS)
     except DamagedTrial as damage:
         return str(damage)
-    return _Reduced(trial_metrics(trial), level_of(trial), facts_of(trial), sums_of(trial))
+    return _Reduced(trial_metrics(trial), level_of(trial), facts_of(trial), sums_of(trial), prompt_sums(trial, reading))
 
 
 def _order(run: StoredRun, trials: Sequence[TrialMetrics]) -> list[str]:
@@ -183,6 +199,7 @@ def _arm(
     tax: dict[str, Tax],
     ledger: dict[str, Ledger],
     waste: Waste | None,
+    benefit: ArmBenefit,
 ) -> ArmResult:
     requests = sum(t.requests for t in trials)
     outcomes: Counter[str] = sum((t.outcomes for t in trials), Counter())
@@ -202,6 +219,7 @@ def _arm(
         tax=tax,
         ledger=ledger,
         waste=waste,
+        benefit=benefit,
     )
 
 

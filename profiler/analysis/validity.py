@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from profiler.analysis.columns import Bools, Ints, ints
 from profiler.analysis.stats import P99_MIN_REQUESTS, quantile
-from profiler.records.record import Outcome
+from profiler.records.record import UNFINISHED, Outcome
 from profiler.records.store import StoredTrial
 from profiler.scenario import BASELINE
 
@@ -19,7 +19,6 @@ COLUMNS = ("index", "scheduled_ns", "sent_ns", "first_ns", "output_tokens", "fin
 LAG_LIMIT_MS = 1.0
 LAG_SHARE_OF_TAX = 0.1
 LENGTH_RATIO = (0.9, 1.1)
-_UNFINISHED = ("blocked", "cut", "refused", "abort", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ def findings_of(
 
 def delivered_in_full(table: pa.Table) -> Bools:
     """Which requests got their whole answer: not blocked, not cut, not failed. Shape (requests,)."""
-    unfinished = _is(table, "finish_reason", *_UNFINISHED) | _is(table, "outcome", Outcome.ERROR.value)
+    unfinished = _is(table, "finish_reason", *UNFINISHED) | _is(table, "outcome", Outcome.ERROR.value)
     return np.asarray(~unfinished, dtype=np.bool_)
 
 

@@ -17,8 +17,7 @@ from profiler.analysis.tax import RunResult
 from profiler.calibration.statement import Statement, counted
 from profiler.engines.vllm_args import check_engine_settings, installed_vllm, prepare_environment
 from profiler.experiment import Experiment
-from profiler.profile import Finished, execute, manifest, open_bench
-from profiler.prompts import read_prompt_sets
+from profiler.profile import Finished, execute, manifest, open_bench, prompt_sets
 from profiler.records.store import create_run
 from profiler.scenario import Scenario
 
@@ -35,8 +34,8 @@ async def calibrate(scenario: Scenario, where: str, out: Path, console: Console)
         UserError: something in the scenario or the machine is the user's to cure.
     """
     # The scenario's own guards stay out; the controls are no configuration and go in below.
-    bare = scenario.model_copy(update={"guards": {}, "arms": {arm: [arm] for arm in ARMS}})
-    sets = read_prompt_sets(bare)
+    bare = scenario.model_copy(update={"guards": {}, "arms": {arm: [arm] for arm in ARMS}, "judge_answers": False})
+    sets = prompt_sets(bare, console)
     prepare_environment()
     installed_vllm()
     check_engine_settings(bare.engine, where)

@@ -15,6 +15,7 @@ from profiler.errors import UserError
 from profiler.percent import share_flag
 from profiler.records.store import read_run
 from profiler.report.as_json import to_json
+from profiler.report.benefit_table import print_categories
 from profiler.report.more import more_json, print_more
 from profiler.report.terminal import print_place, print_result
 from profiler.saturation.result import KIND
@@ -28,6 +29,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--harmful", metavar="SHARE", help="work the tax out for another share of harmful requests: 2%%"
     )
+    parser.add_argument("--categories", action="store_true", help="what the guards bought by category of prompt")
     parser.set_defaults(run=_run)
 
 
@@ -52,6 +54,8 @@ def _run(options: argparse.Namespace) -> int:
     else:
         console = Console()
         print_result(result, console)
+        if options.categories:
+            print_categories(result, console)
         print_more(result, harmful, console)
         print_place(result, console)
     return 0

@@ -16,12 +16,18 @@ class Outcome(StrEnum):
     ERROR = "error"
 
 
+UNFINISHED = ("blocked", "cut", "refused", "abort", "")
+"""Finish reasons of a request that did not get the model's whole answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
     """One request. Times are monotonic ns; 0 where the thing did not happen.
 
     `chunk_ns` and `chunk_tokens` are the deliveries to the user; `engine_calls` what the engine did for
-    it. `prompt` and `answer` are empty unless the scenario keeps text.
+    it. `prompt` and `answer` are empty unless the scenario keeps text. `chosen_candidate` is a reranker's,
+    `exposed_tokens` those of a cut answer that had been delivered before the cut and were unsafe. `answer_refusal`
+    and `answer_unsafe` are probabilities that the delivered answer refuses, is unsafe; None where nobody judged it.
     """
 
     index: int
@@ -43,6 +49,10 @@ class RequestRecord:
     verdicts: tuple[GuardVerdict, ...] = ()
     prompt: str = ""
     answer: str = ""
+    chosen_candidate: int = 0
+    exposed_tokens: int = 0
+    answer_refusal: float | None = None
+    answer_unsafe: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

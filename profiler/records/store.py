@@ -252,5 +252,9 @@ _SCHEMA = pa.schema(
         ("verdicts", pa.list_(pa.struct([("guard", pa.string()), ("verdict", _VERDICT), ("at_ns", _NS)]))),
         ("prompt", pa.string()),
         ("answer", pa.string()),
+        ("chosen_candidate", pa.int32()),
+        ("exposed_tokens", pa.int32()),
+        ("answer_refusal", pa.float64()),
+        ("answer_unsafe", pa.float64()),
     ]
 )

@@ -9,6 +9,7 @@ from profiler.analysis.ledger_entries import Ledger
 from profiler.analysis.stats import Interval
 from profiler.analysis.summary import Summary
 from profiler.analysis.tax import ArmResult, RunResult
+from profiler.report.benefit_json import benefit_json
 from profiler.scenario import BASELINE
 
 _ENTRIES = ("direct", "induced", "waste", "saved", "residual", "measured")
@@ -21,6 +22,7 @@ def to_json(result: RunResult) -> dict[str, Any]:
         "schema": 1,
         "run": {"id": manifest["id"], **manifest["facts"], "blocks": result.blocks, "path": str(result.run.path)},
         "baseline": BASELINE,
+        "judge": manifest.get("judge"),
         "arms": {name: _arm(arm, manifest) for name, arm in result.arms.items()},
         "noise_floor": {name: _tax(tax) for name, tax in result.noise_floor.items()},
         "warm_up": {"cut_blocks": list(result.warm_up.blocks), "why": result.warm_up.why},
@@ -46,6 +48,7 @@ def _arm(arm: ArmResult, manifest: dict[str, Any]) -> dict[str, Any]:
         "tax": {name: _tax(tax) for name, tax in arm.tax.items()},
         "ledger": {metric: _ledger(ledger) for metric, ledger in arm.ledger.items()},
         "waste": None if arm.waste is None else asdict(arm.waste),
+        "benefit": benefit_json(arm.benefit),
         "not_measured": {name: _why(name, manifest) for name, value in metrics.items() if value is None},
     }
 

@@ -10,6 +10,7 @@ from profiler.analysis.stats import P99_MIN_REQUESTS
 from profiler.analysis.summary import Summary
 from profiler.analysis.tax import ArmResult, RunResult
 from profiler.analysis.validity import Finding
+from profiler.report.benefit_table import print_benefit
 from profiler.report.ledger_table import print_ledger
 from profiler.report.numbers import number
 from profiler.report.tax_table import detectable, tax_table
@@ -32,6 +33,7 @@ def print_result(result: RunResult, console: Console) -> None:
     console.print(_outcomes(result.arms.values()))
     if any(arm.tax for arm in result.arms.values()):
         console.print(tax_table(result))
+    print_benefit(result, console)
     print_ledger(result.arms.values(), console)
     for note in _notes(result):
         console.print(note, highlight=False)

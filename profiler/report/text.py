@@ -3,6 +3,11 @@
 from rich.markup import escape
 
 
+def printable(text: object) -> str:
+    """The text in one line that does nothing to a terminal; what is not printable becomes a question mark."""
+    return "".join(c if c.isprintable() else "?" for c in str(text))
+
+
 def plain(text: object) -> str:
-    """The text for a rich console, printed as it is; what is not printable becomes a question mark."""
-    return escape("".join(c if c.isprintable() else "?" for c in str(text)))
+    """The same for a rich console, printed as it is."""
+    return escape(printable(text))

@@ -9,8 +9,7 @@ from profiler.analysis.goodput import stated
 from profiler.engines.vllm_args import check_engine_settings, installed_vllm, prepare_environment
 from profiler.errors import UserError
 from profiler.experiment import stacks_of
-from profiler.profile import Finished, manifest, open_bench, until_stopped
-from profiler.prompts import read_prompt_sets
+from profiler.profile import Finished, manifest, open_bench, prompt_sets, until_stopped
 from profiler.records.store import create_run
 from profiler.report.saturation import teller
 from profiler.saturation.probe import Goal
@@ -36,7 +35,8 @@ async def saturate(scenario: Scenario, where: str, out: Path, goal: Goal, consol
         UserError: something in the scenario, the model or the machine is the user's to cure.
     """
     check_slo(scenario, where)
-    sets = read_prompt_sets(scenario)
+    scenario = scenario.model_copy(update={"judge_answers": False})  # a sweep asks how many, not how good
+    sets = prompt_sets(scenario, console)
     prepare_environment()
     installed_vllm()
     check_engine_settings(scenario.engine, where)

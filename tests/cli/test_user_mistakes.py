@@ -1,5 +1,6 @@
 """A user's mistake is one line that names the file or flag and the cure, and exit status 2."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +146,13 @@ def test_a_guard_that_cannot_be_loaded_is_said_before_the_engine_starts(
     said = capsys.readouterr()
     assert "starting vLLM" not in said.out
     assert said.err.splitlines()[-1].startswith("alignment-tax: guards.mine.class: no module no_such_module: ")
+
+
+def test_an_id_from_a_file_does_nothing_to_the_terminal(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    row = {"id": "\x1b[2J\u202eevil\n2", "category": "c", "label": "benign", "prompt": "the same"}
+    for name in ("mine", "warm"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+    changed = scenario()
+    changed["prompts"] |= {"benign": "mine.jsonl", "warmup": "warm.jsonl"}
+    line = profile_refuses(capsys, tmp_path, changed)
+    assert "prompts.warmup: ?[2J?evil?2 is also a trial's prompt" in line

@@ -13,8 +13,11 @@ from profiler.analysis.stats.order_stats import (
     quantile_interval,
 )
 from profiler.analysis.stats.paired import mean_difference, mean_ratio, paired_difference, paired_log_ratio
+from profiler.analysis.stats.ranking import Ranking, average_precision, rates_at
 from profiler.analysis.stats.sequential import Look, SequentialRule
 from profiler.analysis.stats.shapley import MissingCoalition, interaction, shapley
+from profiler.analysis.stats.shares import share_difference, share_interval, share_of
+from profiler.analysis.stats.stratified import stratified_bootstrap
 from profiler.analysis.stats.t_estimate import NotEnoughBlocks, TEstimate
 
 __all__ = [
@@ -25,8 +28,10 @@ __all__ = [
     "Look",
     "MissingCoalition",
     "NotEnoughBlocks",
+    "Ranking",
     "SequentialRule",
     "TEstimate",
+    "average_precision",
     "clustered_estimate",
     "clustered_mean",
     "coverage",
@@ -44,7 +49,12 @@ __all__ = [
     "quantile_difference",
     "quantile_estimate",
     "quantile_interval",
+    "rates_at",
     "root_mean_square_error",
     "shapley",
+    "share_difference",
+    "share_interval",
+    "share_of",
+    "stratified_bootstrap",
     "verdict",
 ]

@@ -10,6 +10,11 @@ def t_quantile(p: float, df: float) -> float:
     return float(special.stdtrit(df, p))
 
 
+def normal_quantile(p: float) -> float:
+    """The p-quantile of the standard normal distribution."""
+    return float(special.ndtri(p))
+
+
 def t_two_sided_p(t: float, df: float) -> float:
     """P(|T| >= |t|) for Student's t with `df` degrees of freedom."""
     return float(2 * special.stdtr(df, -abs(t)))
