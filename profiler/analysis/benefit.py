@@ -76,6 +76,11 @@ def benefit_of(sums: PromptSums, reading: Reading, baseline: PromptSums | None =
     )
 
 
+def handled(sums: PromptSums, mine: Bools, reading: Reading) -> Handled:
+    """What became of some of the prompts; `mine` has shape (prompts,)."""
+    return _handled(sums, mine, _unjudged(sums, reading))
+
+
 def _unjudged(sums: PromptSums, reading: Reading) -> str:
     """Why nothing can be said of the answers; a few that the judge failed at are left out."""
     if reading.refusal_threshold is None:

@@ -11,6 +11,7 @@ from profiler.calibration.real import KIND as CALIBRATION
 from profiler.commands.calibrate import show_calibration
 from profiler.commands.parser import Commands
 from profiler.commands.saturate import show_saturation
+from profiler.commands.sweep import show_sweep
 from profiler.errors import UserError
 from profiler.percent import share_flag
 from profiler.records.store import read_run
@@ -19,6 +20,7 @@ from profiler.report.benefit_table import print_categories
 from profiler.report.more import more_json, print_more
 from profiler.report.terminal import print_place, print_result
 from profiler.saturation.result import KIND
+from profiler.sweep.result import TAXES
 
 
 def add(commands: Commands) -> None:
@@ -30,6 +32,7 @@ def add(commands: Commands) -> None:
         "--harmful", metavar="SHARE", help="work the tax out for another share of harmful requests: 2%%"
     )
     parser.add_argument("--categories", action="store_true", help="what the guards bought by category of prompt")
+    parser.add_argument("--tax", choices=tuple(TAXES), default="e2el_mean", help="of a sweep: what the front weighs")
     parser.set_defaults(run=_run)
 
 
@@ -49,6 +52,9 @@ def _run(options: argparse.Namespace) -> int:
         show_calibration(run, options.format, Console())
         return 0
     result = analyse(run)
+    if run.manifest.get("points") and harmful is None:
+        show_sweep(result, options.tax, options.format, Console())
+        return 0
     if options.format == "json":
         print(json.dumps(to_json(result) | more_json(result, harmful), indent=2))
     else:

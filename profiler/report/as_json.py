@@ -24,7 +24,7 @@ def to_json(result: RunResult) -> dict[str, Any]:
         "baseline": BASELINE,
         "judge": manifest.get("judge"),
         "arms": {name: _arm(arm, manifest) for name, arm in result.arms.items()},
-        "noise_floor": {name: _tax(tax) for name, tax in result.noise_floor.items()},
+        "noise_floor": {name: tax_json(tax) for name, tax in result.noise_floor.items()},
         "warm_up": {"cut_blocks": list(result.warm_up.blocks), "why": result.warm_up.why},
         "valid": result.valid,
         "warnings": [*result.warnings, *(f"{finding.arm}: {finding.text}" for finding in result.findings)],
@@ -45,7 +45,7 @@ def _arm(arm: ArmResult, manifest: dict[str, Any]) -> dict[str, Any]:
         "metrics": metrics,
         "outcomes": arm.outcomes,
         "guard_errors": arm.guard_errors,
-        "tax": {name: _tax(tax) for name, tax in arm.tax.items()},
+        "tax": {name: tax_json(tax) for name, tax in arm.tax.items()},
         "ledger": {metric: _ledger(ledger) for metric, ledger in arm.ledger.items()},
         "waste": None if arm.waste is None else asdict(arm.waste),
         "benefit": benefit_json(arm.benefit),
@@ -78,7 +78,8 @@ def _summary(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _tax(tax: Tax) -> dict[str, Any]:
+def tax_json(tax: Tax) -> dict[str, Any]:
+    """A tax with its intervals and its verdict."""
     return {
         "absolute": tax.absolute,
         "relative": tax.relative,

@@ -15,12 +15,12 @@ def benefit_json(found: ArmBenefit | None) -> dict[str, Any] | None:
     if found is None:
         return None
     return {
-        "block_recall": _figure(found.labels["harmful"].blocked),
+        "block_recall": figure_json(found.labels["harmful"].blocked),
         "over_refusal": {label: _handled(found.labels[label]) for label in _HARMLESS},
-        "refused_harmful": _figure(found.labels["harmful"].refused),
-        **{name: _figure(figure) for name, figure in found.figures.items()},
+        "refused_harmful": figure_json(found.labels["harmful"].refused),
+        **{name: figure_json(figure) for name, figure in found.figures.items()},
         "prompts": {label: handled.prompts for label, handled in found.labels.items()},
-        "against_baseline": {name: _figure(figure) for name, figure in found.against_baseline.items()},
+        "against_baseline": {name: figure_json(figure) for name, figure in found.against_baseline.items()},
         "categories": {label: _categories(handled) for label, handled in found.categories.items()},
         "failed_requests": dict(found.failed),
         "unjudged_answers": found.unjudged,
@@ -32,9 +32,10 @@ def _categories(found: Mapping[str, Handled]) -> dict[str, Any]:
 
 
 def _handled(found: Handled) -> dict[str, Any]:
-    return {name: _figure(getattr(found, name)) for name in ("blocked", "refused", "either")}
+    return {name: figure_json(getattr(found, name)) for name in ("blocked", "refused", "either")}
 
 
-def _figure(figure: Figure) -> dict[str, Any]:
+def figure_json(figure: Figure) -> dict[str, Any]:
+    """A figure with its interval, or why there is none."""
     ends = interval_json(figure.interval) or {"estimate": None, "ci95": None}
     return {**ends, "prompts": figure.prompts, "not_measured": figure.why or None}

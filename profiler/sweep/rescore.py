@@ -10,7 +10,8 @@ from guards.verdict import Status
 from profiler.records.record import Outcome
 from profiler.records.store import StoredTrial
 
-_CHANGED = ("first_ns", "last_ns", "output_tokens", "finish_reason", "outcome", "chunk_ns", "chunk_tokens")
+CHANGED = ("first_ns", "last_ns", "output_tokens", "finish_reason", "outcome", "chunk_ns", "chunk_tokens")
+"""The columns that another threshold changes."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,12 @@ def rescored(trial: StoredTrial, guards: Mapping[str, Stops]) -> StoredTrial:
     A request that is stopped ends when that check's verdict came, with what had been delivered by then. What its
     earlier end would have spared the other requests is not told; the trial's duration is left as it was.
     """
-    columns = {name: trial.table[name].to_pylist() for name in (*_CHANGED, "verdicts")}
+    columns = {name: trial.table[name].to_pylist() for name in (*CHANGED, "verdicts")}
     for row, verdicts in enumerate(columns["verdicts"]):
         if (stop := _first(verdicts, guards)) is not None:
             _end(columns, row, *stop)
     table = trial.table
-    for name in _CHANGED:
+    for name in CHANGED:
         values = pa.array(columns[name], type=_plain(table.schema.field(name).type)).cast(table.schema.field(name).type)
         table = table.set_column(table.schema.get_field_index(name), table.schema.field(name), values)
     return StoredTrial(trial.info, table)
