@@ -18,7 +18,7 @@ from profiler.engines.engine import Engine
 from profiler.engines.vllm_args import check_engine_settings, installed_vllm, prepare_environment
 from profiler.engines.vllm_engine import VllmEngine
 from profiler.errors import UserError
-from profiler.experiment import Bench, Experiment
+from profiler.experiment import ALL_DONE, Bench, Experiment
 from profiler.machine import cpu_has_bf16, cpu_name, git_commit, machine, versions
 from profiler.meters.energy import NotMeasured, find_energy_meter
 from profiler.meters.memory import MemoryMeter
@@ -27,16 +27,21 @@ from profiler.prompts import PromptSets, read_prompt_sets, trace_note
 from profiler.records.store import create_run, write_ending
 from profiler.report.progress import RunProgress
 from profiler.scenario import Scenario
+from profiler.stacks.run import record_stacks
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for. `where` names the scenario's file in messages; `notes` go into the manifest."""
+    """What the user asked for. `where` names the scenario's file in messages; `notes` go into the manifest.
+
+    `stacks`: record one more trial an arm under py-spy.
+    """
 
     scenario: Scenario
     where: str
     out: Path
     notes: Mapping[str, Any] = field(default_factory=dict)
+    stacks: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,19 @@ async def profile(options: Options, console: Console) -> Finished:
         bench = await resources.enter_async_context(open_bench(scenario, options.where, console))
         run_id = f"{scenario.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
         run = create_run(options.out, run_id, {"id": run_id, **manifest(scenario, sets, bench), **options.notes})
-        stopped = await execute(Experiment(scenario, sets, bench, run), console)
+        experiment = Experiment(scenario, sets, bench, run)
+        stopped = await execute(experiment, console)
+        if options.stacks and stopped is None:
+            console.print("recording stacks: a trial an arm under py-spy", highlight=False)
+            stopped = await until_stopped(_recorded(experiment, console), run)
     return Finished(run, stopped)
+
+
+async def _recorded(experiment: Experiment, console: Console) -> str:
+    """Record stacks after the measured blocks; the run ends as it would have without."""
+    if (why := await record_stacks(experiment)) is not None:
+        console.print(f"stacks: not measured: {why.why}", highlight=False, markup=False, soft_wrap=True)
+    return ALL_DONE
 
 
 async def execute(experiment: Experiment, console: Console) -> str | None:
