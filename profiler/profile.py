@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
@@ -18,7 +19,8 @@ from profiler.engines.engine import Engine
 from profiler.engines.vllm_args import check_engine_settings, installed_vllm, prepare_environment
 from profiler.engines.vllm_engine import VllmEngine
 from profiler.errors import UserError
-from profiler.experiment import ALL_DONE, Bench, Experiment
+from profiler.experiment import Bench, Experiment
+from profiler.extras import extras
 from profiler.machine import cpu_has_bf16, cpu_name, git_commit, machine, versions
 from profiler.meters.energy import NotMeasured, find_energy_meter
 from profiler.meters.memory import MemoryMeter
@@ -27,14 +29,14 @@ from profiler.prompts import PromptSets, read_prompt_sets, trace_note
 from profiler.records.store import create_run, write_ending
 from profiler.report.progress import RunProgress
 from profiler.scenario import Scenario
-from profiler.stacks.run import record_stacks
+from profiler.traces.run import engine_settings
 
 
 @dataclass(frozen=True)
 class Options:
     """What the user asked for. `where` names the scenario's file in messages; `notes` go into the manifest.
 
-    `stacks`: record one more trial an arm under py-spy.
+    `stacks`, `trace`: record one more trial an arm under py-spy, some requests under torch's profiler.
     """
 
     scenario: Scenario
@@ -42,6 +44,7 @@ class Options:
     out: Path
     notes: Mapping[str, Any] = field(default_factory=dict)
     stacks: bool = False
+    trace: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,22 +69,16 @@ async def profile(options: Options, console: Console) -> Finished:
     installed_vllm()
     check_engine_settings(scenario.engine, options.where)
     async with AsyncExitStack() as resources:
-        bench = await resources.enter_async_context(open_bench(scenario, options.where, console))
+        scratch = Path(resources.enter_context(TemporaryDirectory())) if options.trace else None
+        traced = {} if scratch is None else engine_settings(scratch)
+        bench = await resources.enter_async_context(open_bench(scenario, options.where, console, traced))
         run_id = f"{scenario.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
         run = create_run(options.out, run_id, {"id": run_id, **manifest(scenario, sets, bench), **options.notes})
         experiment = Experiment(scenario, sets, bench, run)
         stopped = await execute(experiment, console)
-        if options.stacks and stopped is None:
-            console.print("recording stacks: a trial an arm under py-spy", highlight=False)
-            stopped = await until_stopped(_recorded(experiment, console), run)
+        if (options.stacks or options.trace) and stopped is None:
+            stopped = await until_stopped(extras(experiment, options.stacks, scratch, console), run)
     return Finished(run, stopped)
-
-
-async def _recorded(experiment: Experiment, console: Console) -> str:
-    """Record stacks after the measured blocks; the run ends as it would have without."""
-    if (why := await record_stacks(experiment)) is not None:
-        console.print(f"stacks: not measured: {why.why}", highlight=False, markup=False, soft_wrap=True)
-    return ALL_DONE
 
 
 async def execute(experiment: Experiment, console: Console) -> str | None:
@@ -123,8 +120,10 @@ def trials_per_block(scenario: Scenario) -> int:
 
 
 @asynccontextmanager
-async def open_bench(scenario: Scenario, where: str, console: Console) -> AsyncIterator[Bench]:
-    """Engine, guards and meters, started; stopped again in the end.
+async def open_bench(
+    scenario: Scenario, where: str, console: Console, more: Mapping[str, Any] | None = None
+) -> AsyncIterator[Bench]:
+    """Engine, guards and meters, started; stopped again in the end. `more`: engine arguments beside the scenario's.
 
     Raises:
         UserError: the model or the engine arguments are no good.
@@ -135,7 +134,7 @@ async def open_bench(scenario: Scenario, where: str, console: Console) -> AsyncI
         started = await resources.enter_async_context(open_resources(scenario.guards.values()))
         guards = build_guards(scenario.guards, started)
         console.print(f"starting vLLM with {model}", highlight=False, markup=False, soft_wrap=True)
-        engine: Engine = await VllmEngine.start(model, settings, where=where)
+        engine: Engine = await VllmEngine.start(model, {**(more or {}), **settings}, where=where)
         resources.push_async_callback(engine.close)
         memory = MemoryMeter()
         resources.callback(memory.close)

@@ -33,6 +33,9 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--stacks", action="store_true", help="then one more trial an arm under py-spy: where host time goes"
     )
+    parser.add_argument(
+        "--trace", action="store_true", help="then some requests an arm under torch's profiler: where device time goes"
+    )
     parser.set_defaults(run=_run)
 
 
@@ -92,7 +95,9 @@ def _run(options: argparse.Namespace) -> int:
         scenario = scenario.model_copy(update={"blocks": options.blocks})
     scenario = _with_until(scenario, options.until, options.max_minutes)
     finished = asyncio.run(
-        profile(Options(scenario, str(options.scenario), options.out, stacks=options.stacks), console)
+        profile(
+            Options(scenario, str(options.scenario), options.out, stacks=options.stacks, trace=options.trace), console
+        )
     )
     run = read_run(finished.run)
     if finished.stopped:

@@ -86,10 +86,10 @@ def _ignore(record: RequestRecord) -> None:
     """A recorded trial's requests are not kept."""
 
 
-def arm_folder(run: Path, number: int, arm: str) -> Path:
+def arm_folder(run: Path, number: int, arm: str, kind: str = "stacks") -> Path:
     """Where an arm's files go; the name is made safe for every file system."""
     safe = re.sub(r"[^A-Za-z0-9_.=+-]+", "_", arm)[:60]
-    return run / "stacks" / f"{number:02d}-{safe}"
+    return run / kind / f"{number:02d}-{safe}"
 
 
 def summarised(arm: str, requests: int, files: Mapping[str, Path], folder: Path) -> ArmStacks:
