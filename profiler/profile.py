@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from profiler.engines.vllm_args import check_engine_settings, installed_vllm, pr
 from profiler.engines.vllm_engine import VllmEngine
 from profiler.errors import UserError
 from profiler.experiment import Bench, Experiment
+from profiler.extras import extras
 from profiler.judging import JUDGE, embedded_judge
 from profiler.machine import cpu_has_bf16, cpu_name, git_commit, machine, versions
 from profiler.meters.energy import NotMeasured, find_energy_meter
@@ -29,16 +31,22 @@ from profiler.records.store import create_run, write_ending
 from profiler.report.progress import RunProgress
 from profiler.report.text import printable
 from profiler.scenario import Scenario
+from profiler.traces.run import engine_settings
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for. `where` names the scenario's file in messages; `notes` go into the manifest."""
+    """What the user asked for. `where` names the scenario's file in messages; `notes` go into the manifest.
+
+    `stacks`, `trace`: record one more trial an arm under py-spy, some requests under torch's profiler.
+    """
 
     scenario: Scenario
     where: str
     out: Path
     notes: Mapping[str, Any] = field(default_factory=dict)
+    stacks: bool = False
+    trace: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,10 +69,15 @@ async def profile(options: Options, console: Console) -> Finished:
     installed_vllm()
     check_engine_settings(scenario.engine, options.where)
     async with AsyncExitStack() as resources:
-        bench = await resources.enter_async_context(open_bench(scenario, options.where, console))
+        scratch = Path(resources.enter_context(TemporaryDirectory())) if options.trace else None
+        traced = {} if scratch is None else engine_settings(scratch)
+        bench = await resources.enter_async_context(open_bench(scenario, options.where, console, traced))
         run_id = f"{scenario.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
         run = create_run(options.out, run_id, {"id": run_id, **manifest(scenario, sets, bench), **options.notes})
-        stopped = await execute(Experiment(scenario, sets, bench, run), console)
+        experiment = Experiment(scenario, sets, bench, run)
+        stopped = await execute(experiment, console)
+        if (options.stacks or options.trace) and stopped is None:
+            stopped = await until_stopped(extras(experiment, options.stacks, scratch, console), run)
     return Finished(run, stopped)
 
 
@@ -120,8 +133,10 @@ def trials_per_block(scenario: Scenario) -> int:
 
 
 @asynccontextmanager
-async def open_bench(scenario: Scenario, where: str, console: Console) -> AsyncIterator[Bench]:
-    """Engine, guards and meters, started; stopped again in the end.
+async def open_bench(
+    scenario: Scenario, where: str, console: Console, more: Mapping[str, Any] | None = None
+) -> AsyncIterator[Bench]:
+    """Engine, guards and meters, started; stopped again in the end. `more`: engine arguments beside the scenario's.
 
     Raises:
         UserError: the model or the engine arguments are no good.
@@ -134,7 +149,7 @@ async def open_bench(scenario: Scenario, where: str, console: Console) -> AsyncI
         judge = embedded_judge(started.scorer(JUDGE)) if scenario.judge_answers else None
         guards = build_guards(scenario.guards, started)
         console.print(f"starting vLLM with {model}", highlight=False, markup=False, soft_wrap=True)
-        engine: Engine = await VllmEngine.start(model, settings, where=where)
+        engine: Engine = await VllmEngine.start(model, {**(more or {}), **settings}, where=where)
         resources.push_async_callback(engine.close)
         memory = MemoryMeter()
         resources.callback(memory.close)

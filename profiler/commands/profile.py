@@ -30,6 +30,12 @@ def add(commands: Commands) -> None:
         "--until", metavar="METRIC=SHARE", help="add blocks until each arm's tax is known so well, as e2el_p50=2%%"
     )
     parser.add_argument("--max-minutes", type=float, help="with --until: end then all the same (default: 30)")
+    parser.add_argument(
+        "--stacks", action="store_true", help="then one more trial an arm under py-spy: where host time goes"
+    )
+    parser.add_argument(
+        "--trace", action="store_true", help="then some requests an arm under torch's profiler: where device time goes"
+    )
     parser.set_defaults(run=_run)
 
 
@@ -88,7 +94,11 @@ def _run(options: argparse.Namespace) -> int:
             raise UserError("--blocks: does nothing beside `until`: give max_blocks or min_blocks there")
         scenario = scenario.model_copy(update={"blocks": options.blocks})
     scenario = _with_until(scenario, options.until, options.max_minutes)
-    finished = asyncio.run(profile(Options(scenario, str(options.scenario), options.out), console))
+    finished = asyncio.run(
+        profile(
+            Options(scenario, str(options.scenario), options.out, stacks=options.stacks, trace=options.trace), console
+        )
+    )
     run = read_run(finished.run)
     if finished.stopped:
         console.print(f"[yellow]stopped early:[/] {escape(finished.stopped)}")

@@ -119,6 +119,14 @@ class VllmEngine:
             preemptions=_metric("vllm:num_preemptions"),
         )
 
+    async def start_trace(self) -> None:
+        """Begin to record under torch's profiler; the engine must have been started with a `profiler_config`."""
+        await self._llm.start_profile()
+
+    async def stop_trace(self) -> None:
+        """Stop recording; the workers write their traces."""
+        await self._llm.stop_profile()
+
     async def close(self) -> None:
         """Stop the engine and its processes."""
         # The reader of the engine's output goes first: it takes the engine's end for a failure.

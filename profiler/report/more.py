@@ -12,6 +12,8 @@ from profiler.analysis.tax import RunResult
 from profiler.analysis.until import Looked, looked
 from profiler.records.store import DamagedTrial, StoredTrial
 from profiler.report.attribution import attribution_json, print_attribution
+from profiler.report.device_time import device_time_json, print_device_time
+from profiler.report.host_time import host_time_json, print_host_time
 from profiler.report.mixture import mixture_json, print_mixture
 from profiler.report.until import looked_json, print_looked
 from profiler.scenario import BASELINE, UntilConfig
@@ -23,6 +25,8 @@ def print_more(result: RunResult, harmful: float | None, console: Console) -> No
         print_looked(found, result.run.ending, console)
     if attributed := _attributed(result):
         print_attribution(attributed, console)
+    print_host_time(result.run.path, console)
+    print_device_time(result.run.path, console)
     if harmful is not None:
         print_mixture(_mixture(result), harmful, console)
 
@@ -34,6 +38,10 @@ def more_json(result: RunResult, harmful: float | None) -> dict[str, Any]:
         more["until"] = looked_json(found, result.run.ending)
     if attributed:
         more["attribution"] = attribution_json(attributed)
+    if host := host_time_json(result.run.path):
+        more["host_time"] = host
+    if device := device_time_json(result.run.path):
+        more["device_time"] = device
     if harmful is not None:
         more["mixture"] = mixture_json(_mixture(result), harmful)
     return more

@@ -1,0 +1,1 @@
+"""Where the device's time goes: a few requests under vLLM's torch profiler, arm beside baseline."""
