@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from profiler.analysis.block_resources import BY_ROLE
 from profiler.analysis.blocks import TOKENS_PER_S, BlockFigures
 from profiler.analysis.metrics import LATENCIES
 from profiler.analysis.stats import (
@@ -28,7 +29,6 @@ from profiler.analysis.stats.bootstrap import quantile_estimates
 from profiler.analysis.stats.distributions import t_quantile
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-MEANS = (*(f"{metric}.mean" for metric in LATENCIES), TOKENS_PER_S, "peak_memory_mib", "cpu_s")
 _MORE_IS_BETTER = (TOKENS_PER_S,)
 _ALPHA = 0.05
 _POWER = 0.8
@@ -73,17 +73,18 @@ def estimate(baseline: Mapping[int, BlockFigures], arm: Mapping[int, BlockFigure
     """Every metric that both have in two blocks or more; p99 only from 459 requests up in both."""
     shared = sorted(baseline.keys() & arm.keys())
     base, mine = [baseline[b] for b in shared], [arm[b] for b in shared]
-    found = {name: _of_values(name, base, mine) for name in MEANS}
+    means = dict.fromkeys(name for block in (*base, *mine) for name in block.values)
+    found = {name: _of_values(name, base, mine) for name in means}
     for metric in LATENCIES:
         found |= {f"{metric}.{name}": _of_quantile(metric, q, base, mine) for name, q in QUANTILES.items()}
     return {name: one for name, one in found.items() if one is not None}
 
 
 def _of_values(name: str, baseline: Sequence[BlockFigures], arm: Sequence[BlockFigures]) -> Estimates | None:
-    pairs = [(b.values[name], a.values[name]) for b, a in zip(baseline, arm, strict=True)]
+    pairs = [(b.values.get(name), a.values.get(name)) for b, a in zip(baseline, arm, strict=True)]
     known = [(b, a) for b, a in pairs if b is not None and a is not None]
-    if len(known) < 2:
-        return None
+    if len(known) < 2 or (name.startswith(BY_ROLE) and not any(b or a for b, a in known)):
+        return None  # a role that neither has
     before, after = [b for b, _ in known], [a for _, a in known]
     positive = min(before) > 0 and min(after) > 0
     return Estimates(paired_difference(before, after), paired_log_ratio(before, after) if positive else None)

@@ -3,19 +3,23 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from profiler.analysis import metrics, steady, validity
+from profiler.analysis.arm_resources import ArmResources, Rates, Work, arm_resources
 from profiler.analysis.blocks import by_block
 from profiler.analysis.comparison import Tax, estimate, taxes
 from profiler.analysis.ledger import METRICS, TrialSums, fit_of, ledgers_of, sums_of, wastes_of
 from profiler.analysis.ledger_entries import Ledger, Waste
+from profiler.analysis.meter_warnings import meter_warnings
 from profiler.analysis.metrics import LATENCIES, TrialMetrics, trial_metrics
+from profiler.analysis.resources import idle_watts, resources_of
 from profiler.analysis.steady import Cut, TrialLevel, find_cut, level_of
 from profiler.analysis.step_model import StepFit
 from profiler.analysis.summary import Summary, summarise
 from profiler.analysis.validity import Finding, TrialFacts, facts_of, findings_of
 from profiler.errors import UserError
+from profiler.records.samples import IDLE, DamagedSamples, read_samples
 from profiler.records.store import DamagedTrial, StoredRun, StoredTrial, TrialFile
 from profiler.scenario import BASELINE
 
@@ -48,6 +52,7 @@ class ArmResult:
     tax: dict[str, Tax]
     ledger: dict[str, Ledger]
     waste: Waste | None
+    resources: ArmResources | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ class _Reduced:
     level: TrialLevel
     facts: TrialFacts
     sums: TrialSums | None
+    damage: str = ""
 
 
 def analyse(run: StoredRun) -> RunResult:
@@ -103,13 +109,17 @@ def analyse(run: StoredRun) -> RunResult:
         fit = beside.submit(fit_of, sums)
         found, floor = _compared(by_arm)
         arms = _arms(by_arm, found, sums, fit.result())
+    idle_w, idle_damage = _idle(run)
+    arms = {name: _with_resources(arm, by_arm[name], idle_w, _rates(run)) for name, arm in arms.items()}
+    unread = [f"{one.damage}: its samples are left out" for one in read if one.damage] + idle_damage
+    measured = meter_warnings(run.manifest, [t.resources for t in trials if t.resources is not None])
     return RunResult(
         run=run,
         blocks=len({t.block for t in trials}),
         arms=arms,
         noise_floor=floor,
         warm_up=warm_up,
-        warnings=_warnings(run, damaged, len(read), arms, trials),
+        warnings=(*_warnings(run, damaged, len(read), arms, trials), *unread, *measured),
         findings=findings_of([one.facts for one in kept], _claimed_ms(found), open_loop=_open_loop(run)),
         trials=tuple(one.metrics for one in read),
     )
@@ -163,7 +173,32 @@ def _reduce(source: StoredTrial | TrialFile) -> _Reduced | str:
         trial = source.load(_COLUMNS)
     except DamagedTrial as damage:
         return str(damage)
-    return _Reduced(trial_metrics(trial), level_of(trial), facts_of(trial), sums_of(trial))
+    return _Reduced(trial_metrics(trial), level_of(trial), facts_of(trial), sums_of(trial), trial.damage)
+
+
+def _idle(run: StoredRun) -> tuple[dict[str, float], list[str]]:
+    """The idle power by source, and what is wrong with its file."""
+    try:
+        samples = read_samples(run.path / IDLE)
+    except DamagedSamples as damage:
+        return {}, [f"{damage}: no idle power, so nothing net of it"]
+    return idle_watts(None if samples is None else resources_of(samples)), []
+
+
+def _rates(run: StoredRun) -> Rates:
+    said = run.manifest.get("scenario", {}).get("meters", {})
+    return Rates(said.get("price_per_kwh"), said.get("gco2e_per_kwh"))
+
+
+def _with_resources(
+    arm: ArmResult, trials: Sequence[TrialMetrics], idle_w: Mapping[str, float], rates: Rates
+) -> ArmResult:
+    """With what it cost the machine, where every trial has its samples."""
+    known = [t.resources for t in trials if t.resources is not None]
+    if len(known) < len(trials):
+        return arm
+    work = Work(arm.requests, sum(t.output_tokens for t in trials), sum(t.harmful_blocked for t in trials))
+    return replace(arm, resources=arm_resources(known, work, idle_w, rates))
 
 
 def _order(run: StoredRun, trials: Sequence[TrialMetrics]) -> list[str]:

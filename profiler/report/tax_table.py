@@ -8,6 +8,7 @@ from rich.table import Table
 
 from profiler.analysis.comparison import Tax
 from profiler.analysis.tax import RunResult
+from profiler.meters.roles import ROLES
 from profiler.report.numbers import with_range
 from profiler.report.text import plain
 from profiler.scenario import BASELINE
@@ -22,7 +23,12 @@ _SHOWN = {
     "e2el_ms.p99": "E2EL p99, ms",
     "output_tokens_per_s.mean": "output tok/s",
     "peak_memory_mib": "memory, MiB",
+    "pss_steady_mib": "PSS, MiB",
+    "device_memory_mib": "GPU memory, MiB",
     "cpu_s": "CPU s/trial",
+    **{f"cpu_s.{role}": f" {role.replace('_', ' ')}" for role in ROLES},
+    "energy_j_per_token": "GPU J/token",
+    "cpu_energy_j_per_token": "CPU J/token",
 }
 _DETECTABLE = {"ttft_ms.p50": "TTFT p50", "e2el_ms.p50": "E2EL p50", "output_tokens_per_s.mean": "tok/s"}
 

@@ -12,6 +12,7 @@ from profiler.analysis.tax import ArmResult, RunResult
 from profiler.analysis.validity import Finding
 from profiler.report.ledger_table import print_ledger
 from profiler.report.numbers import number
+from profiler.report.resources import absence_word, resources_table
 from profiler.report.tax_table import detectable, tax_table
 from profiler.report.text import plain
 from profiler.scenario import BASELINE
@@ -30,6 +31,8 @@ def print_result(result: RunResult, console: Console) -> None:
         console.print("[bold red]INVALID[/]: this run broke a rule of a valid measurement, see its end")
     console.print(_figures(list(result.arms.values())))
     console.print(_outcomes(result.arms.values()))
+    if (resources := resources_table(result)) is not None:
+        console.print(resources)
     if any(arm.tax for arm in result.arms.values()):
         console.print(tax_table(result))
     print_ledger(result.arms.values(), console)
@@ -97,7 +100,7 @@ def _notes(result: RunResult) -> list[str]:
     if any(arm.latency["tpot_ms"] is None for arm in result.arms.values()):
         notes.append("TPOT -: every answer came in one piece, so there is no time per token.")
     not_measured = result.run.manifest["not_measured"]
-    notes += [f"{plain(name)} (n/m): not measured: {plain(why)}" for name, why in not_measured.items()]
+    notes += [f"{plain(absence_word(name))} (n/m): not measured: {plain(why)}" for name, why in not_measured.items()]
     return [*notes, *_problems(result)]
 
 
