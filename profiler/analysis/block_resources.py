@@ -21,10 +21,7 @@ def resource_figures(trials: Sequence[TrialMetrics]) -> dict[str, float | None]:
         return {J_PER_TOKEN["gpu"]: _per_token([t.energy_j for t in trials], trials)}
     return {
         **{key: _per_token([one.joules().get(name) for one in known], trials) for name, key in J_PER_TOKEN.items()},
-        **{
-            f"{BY_ROLE}{role}": mean([one.cpu_s.get(role, 0.0) if one.cpu_s else None for one in known])
-            for role in ROLES
-        },
+        **{f"{BY_ROLE}{role}": mean([_cpu_s(one, role) for one in known]) for role in ROLES},
         "pss_steady_mib": mean([one.pss["all"].steady if one.pss else None for one in known]),
         "device_memory_mib": mean([_device_mib(one) for one in known]),
     }
@@ -33,6 +30,10 @@ def resource_figures(trials: Sequence[TrialMetrics]) -> dict[str, float | None]:
 def _per_token(joules: Sequence[float | None], trials: Sequence[TrialMetrics]) -> float | None:
     known, tokens = [j for j in joules if j is not None], sum(t.output_tokens for t in trials)
     return sum(known) / tokens if len(known) == len(joules) and tokens else None
+
+
+def _cpu_s(one: TrialResources, role: str) -> float | None:
+    return one.cpu_s.get(role, 0.0) if one.cpu_s else None
 
 
 def _device_mib(one: TrialResources) -> float | None:

@@ -83,8 +83,8 @@ def estimate(baseline: Mapping[int, BlockFigures], arm: Mapping[int, BlockFigure
 def _of_values(name: str, baseline: Sequence[BlockFigures], arm: Sequence[BlockFigures]) -> Estimates | None:
     pairs = [(b.values.get(name), a.values.get(name)) for b, a in zip(baseline, arm, strict=True)]
     known = [(b, a) for b, a in pairs if b is not None and a is not None]
-    if len(known) < 2 or (name.startswith(BY_ROLE) and not any(b or a for b, a in known)):
-        return None  # a role that neither has
+    if len(known) < 2:
+        return None
     before, after = [b for b, _ in known], [a for _, a in known]
     positive = min(before) > 0 and min(after) > 0
     return Estimates(paired_difference(before, after), paired_log_ratio(before, after) if positive else None)
@@ -108,10 +108,16 @@ def taxes(arms: Mapping[str, Mapping[str, Estimates]], floor: Mapping[str, Estim
     found: dict[str, dict[str, Tax]] = {arm: {} for arm in arms}
     for name in dict.fromkeys(name for estimates in arms.values() for name in estimates):
         family = [arm for arm in arms if name in arms[arm]]
+        if name.startswith(BY_ROLE) and all(_nothing(arms[arm][name]) for arm in family):
+            continue  # a role that this run does not have
         adjusted = holm([arms[arm][name].p_value for arm in family], _ALPHA)
         for arm, result in zip(family, adjusted, strict=True):
             found[arm][name] = _tax(name, arms[arm][name], floor.get(name), result.adjusted, len(family))
     return found
+
+
+def _nothing(found: Estimates) -> bool:
+    return found.absolute.estimate == found.absolute.standard_error == 0
 
 
 def _tax(name: str, mine: Estimates, floor: Estimates | None, p_holm: float, arms: int) -> Tax:

@@ -1,15 +1,17 @@
 """CPU seconds and memory of a window by role, from the samples of its processes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from profiler.meters.roles import ROLES
-from profiler.records.samples import Samples, Series
+from profiler.records.samples import Floats, Samples, Series
 
 _MIB = 2.0**20
+# What the kernel tells of ended children is cut to whole ticks of 10 ms, user and system apart.
+_TICKS_S = 0.04
 
 
 @dataclass(frozen=True)
@@ -25,25 +27,59 @@ def cpu_s_by_role(samples: Samples) -> dict[str, float]:
 
     A process that ended in the window is known up to its last sample. What it used after that, and processes so
     short that no look met them, are in what its parent got for it when it waited (cutime of proc(5)): that rest goes to
-    the role of the child that ended, or to that of the parent where none was seen ("other" under the driver).
+    the role of the child that ended then, or to the parent's where none was seen ("other" under the driver).
     """
     processes: Sequence[Mapping[str, Any]] = samples.facts.get("processes", ())
     used: dict[str, float] = {}
     for process in processes:
-        role, own = str(process["role"]), _grown(samples, process, "cpu_s")
-        used[role] = used.get(role, 0.0) + own
-        ended = [one for one in processes if one["ppid"] == process["pid"] and _ended(samples, one)]
-        seen = sum(_total(samples, one) for one in ended)
-        rest = _grown(samples, process, "reaped_s") - seen
-        heir = str(ended[0]["role"]) if ended else "other" if role == "driver" else role
-        used[heir] = used.get(heir, 0.0) + max(rest, 0.0)
+        role = str(process["role"])
+        used[role] = used.get(role, 0.0) + _grown(samples, process, "cpu_s")
+    for role, rest in _rests(samples, processes):
+        used[role] = used.get(role, 0.0) + rest
     return {role: used[role] for role in ROLES if role in used}
 
 
-def _ended(samples: Samples, process: Mapping[str, Any]) -> bool:
-    """Whether it was gone when the window closed: the last look did not meet it."""
-    last, root = (samples.series(f"process:{pid}", "cpu_s").t_ns for pid in (process["pid"], samples.facts["root"]))
-    return bool(len(last) and len(root) and last[-1] < root[-1])
+def _rests(samples: Samples, processes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, float]]:
+    """What each process got for ended children beyond what is known of them, and the role that it belongs to."""
+    children: dict[int, list[Mapping[str, Any]]] = {}
+    for process in processes:
+        children.setdefault(process["ppid"], []).append(process)
+    last_ns = max((int(samples.series(_source(p), "cpu_s").t_ns.max(initial=0)) for p in processes), default=0)
+    # Known seconds of ended processes, with those of their children whose end they did not live to tell.
+    known: dict[int, float] = {}
+    for process in reversed(processes):  # children were found after their parents
+        reaped = samples.series(_source(process), "reaped_s")
+        rests = np.diff(reaped.value, prepend=0.0 if process["born"] else reaped.value[:1])
+        roles, untold_s = dict[int, str](), 0.0
+        for child in children.get(process["pid"], ()):
+            ended_ns = int(samples.series(_source(child), "cpu_s").t_ns.max(initial=0))
+            known_s = known.get(child["pid"], 0.0)
+            if not 0 < ended_ns < last_ns:
+                continue
+            place = _place(reaped, rests, ended_ns, known_s)
+            if place is None:
+                untold_s += known_s
+            else:
+                rests[place] -= known_s
+                roles.setdefault(place, str(child["role"]))
+        known[process["pid"]] = _total(samples, process) + untold_s
+        yield from ((roles.get(place, _heir(process)), rest) for place, rest in enumerate(rests.tolist()))
+
+
+def _place(reaped: Series, rests: Floats, ended_ns: int, known_s: float) -> int | None:
+    """Between which looks at the parent it was waited for: after its own last look, or one later."""
+    at = int(np.searchsorted(reaped.t_ns, ended_ns, side="right"))
+    return next((i for i in (at, at + 1) if i < len(rests) and rests[i] >= known_s - _TICKS_S), None)
+
+
+def _heir(process: Mapping[str, Any]) -> str:
+    """The role of a child that no look met."""
+    role = str(process["role"])
+    return "other" if role == "driver" else "engine_workers" if role == "engine_core" else role
+
+
+def _source(process: Mapping[str, Any]) -> str:
+    return f"process:{process['pid']}"
 
 
 def _grown(samples: Samples, process: Mapping[str, Any], name: str) -> float:
@@ -56,8 +92,8 @@ def _grown(samples: Samples, process: Mapping[str, Any], name: str) -> float:
 
 def _total(samples: Samples, process: Mapping[str, Any]) -> float:
     """Its last known seconds with its ended children's, from its start on: what its parent gets for it, at least."""
-    source = f"process:{process['pid']}"
-    return sum(float(samples.series(source, name).value[-1]) for name in ("cpu_s", "reaped_s"))
+    series = (samples.series(_source(process), name).value for name in ("cpu_s", "reaped_s"))
+    return sum(float(value[-1]) for value in series if len(value))
 
 
 def memory_by_role(samples: Samples, name: str) -> dict[str, Memory]:

@@ -43,13 +43,21 @@ def throttle_reasons(gpu: Gpu) -> float:
     return float(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu.handle))
 
 
+def memory_used_bytes(gpu: Gpu) -> float:
+    """Device memory in use. The driver's own reserve is left out where it can be told apart, as nvidia-smi does."""
+    try:
+        return float(pynvml.nvmlDeviceGetMemoryInfo(gpu.memory_handle, version=pynvml.nvmlMemory_v2).used)
+    except (pynvml.NVMLError_FunctionNotFound, pynvml.NVMLError_NotSupported, pynvml.NVMLError_ArgumentVersionMismatch):
+        return float(pynvml.nvmlDeviceGetMemoryInfo(gpu.memory_handle).used)
+
+
 FAST: Mapping[str, Reading] = {"energy_j": energy_j, "throttle_reasons": throttle_reasons}
 SLOW: Mapping[str, Reading] = {
     "utilisation_percent": lambda gpu: float(pynvml.nvmlDeviceGetUtilizationRates(gpu.handle).gpu),
     "sm_clock_mhz": lambda gpu: float(pynvml.nvmlDeviceGetClockInfo(gpu.handle, pynvml.NVML_CLOCK_SM)),
     "memory_clock_mhz": lambda gpu: float(pynvml.nvmlDeviceGetClockInfo(gpu.handle, pynvml.NVML_CLOCK_MEM)),
     "temperature_c": lambda gpu: float(pynvml.nvmlDeviceGetTemperature(gpu.handle, pynvml.NVML_TEMPERATURE_GPU)),
-    "memory_used_bytes": lambda gpu: float(pynvml.nvmlDeviceGetMemoryInfo(gpu.memory_handle).used),
+    "memory_used_bytes": memory_used_bytes,
 }
 
 

@@ -46,8 +46,8 @@ class ProcessMeter:
         self._window = dict(self._tree.members)
 
     def learn(self, known: Mapping[int, Role]) -> None:
-        """Roles of processes that were started in the window."""
-        self._known |= known
+        """Roles of processes that were started in the window; one that has ended keeps what it was."""
+        self._known = {**known, **self._known}
 
     def fast(self, sink: Sink) -> None:
         """CPU and RSS of every process."""

@@ -1,6 +1,7 @@
 """What each arm cost the machine: energy, CPU seconds and memory, by role. 80 columns."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from rich.table import Table
 
@@ -21,6 +22,26 @@ _WORDS = {
 def absence_word(name: str) -> str:
     """What a reader calls a meter that is absent."""
     return _WORDS.get(name, name)
+
+
+def meter_notes(manifest: Mapping[str, Any]) -> list[str]:
+    """How the energy was measured, a sentence a card."""
+    notes = []
+    for gpu in manifest.get("meters", {}).get("gpus", ()):
+        period_s, ways = gpu["update_period_s"], []
+        if "energy_j" in period_s:
+            ways.append(f"energy counter, moves every {_ms(period_s['energy_j'])}")
+        if "power_w" in period_s:
+            ways.append(f"{gpu['power_source']}, changes every {_ms(period_s['power_w'])}")
+        if ways:
+            notes.append(f"{gpu['source']} ({gpu['name']}): {'; '.join(ways)}.")
+    if zones := manifest.get("meters", {}).get("rapl"):
+        notes.append(f"CPU energy: RAPL, {', '.join(zones)}: whole sockets, whatever runs there.")
+    return notes
+
+
+def _ms(period_s: float | None) -> str:
+    return "(not seen to change in 1 s)" if period_s is None else f"{1e3 * period_s:.0f} ms"
 
 
 def resources_table(result: RunResult) -> Table | None:
@@ -86,7 +107,7 @@ def _add_memory(table: Table, word: str, arms: Sequence[Mapping[str, Memory]]) -
             table.add_row(label, *("-" if one is None else f"{one.steady:.0f}" for one in found))
     peaks = [arm.get("all") for arm in arms]
     if any(one is not None for one in peaks):
-        table.add_row("  peak", *("-" if one is None else f"{one.peak:.0f}" for one in peaks))
+        table.add_row(f"{word} MiB: all, peak", *("-" if one is None else f"{one.peak:.0f}" for one in peaks))
 
 
 def _device(found: Mapping[str, Memory]) -> Mapping[str, Memory]:

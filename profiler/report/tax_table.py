@@ -8,7 +8,6 @@ from rich.table import Table
 
 from profiler.analysis.comparison import Tax
 from profiler.analysis.tax import RunResult
-from profiler.meters.roles import ROLES
 from profiler.report.numbers import with_range
 from profiler.report.text import plain
 from profiler.scenario import BASELINE
@@ -24,9 +23,14 @@ _SHOWN = {
     "output_tokens_per_s.mean": "output tok/s",
     "peak_memory_mib": "memory, MiB",
     "pss_steady_mib": "PSS, MiB",
-    "device_memory_mib": "GPU memory, MiB",
+    "device_memory_mib": "GPU mem, MiB",
     "cpu_s": "CPU s/trial",
-    **{f"cpu_s.{role}": f" {role.replace('_', ' ')}" for role in ROLES},
+    "cpu_s.driver": " driver",
+    "cpu_s.engine_core": " engine core",
+    "cpu_s.engine_workers": " eng. worker",
+    "cpu_s.guard_workers": " guard work.",
+    "cpu_s.guard_engines": " guard eng.",
+    "cpu_s.other": " other",
     "energy_j_per_token": "GPU J/token",
     "cpu_energy_j_per_token": "CPU J/token",
 }
