@@ -6,16 +6,16 @@ from rich.markup import escape
 from profiler.engines.vllm_args import installed_vllm, is_cpu_build
 from profiler.errors import UserError
 from profiler.machine import cpu_has_bf16, machine
-from profiler.meters.energy import NotMeasured, find_energy_meter
+from profiler.meters.capabilities import meter_lines
 
 
 def print_doctor(console: Console) -> None:
     """Print a line for each thing a run relies on."""
     facts = machine()
     cpu = f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB"
-    lines = [("machine", cpu), ("vLLM", _vllm()), ("energy", _energy())]
+    lines = [("machine", cpu), ("vLLM", _vllm())]
     lines.append(("bfloat16", "native" if cpu_has_bf16() else "not native: the embedded model runs in float32"))
-    lines.append(("memory", "resident memory of the process tree"))
+    lines += meter_lines()
     for name, text in lines:
         console.print(f"[bold]{name:<10}[/] {escape(text)}", highlight=False, soft_wrap=True)
 
@@ -25,8 +25,3 @@ def _vllm() -> str:
         return str(installed_vllm()) + (" (CPU build)" if is_cpu_build() else "")
     except UserError as error:
         return str(error)
-
-
-def _energy() -> str:
-    meter = find_energy_meter()
-    return f"not measured: {meter.why}" if isinstance(meter, NotMeasured) else meter.source

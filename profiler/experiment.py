@@ -5,29 +5,31 @@ import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Protocol
 
-from guards.generation import Generator
+from guards.generation import EngineDied, Generator
 from guards.guard import Guard
 from guards.stack import stack
 from profiler.analysis.metrics import TrialMetrics, trial_metrics
+from profiler.analysis.resources import readings_of
 from profiler.analysis.until import looked
 from profiler.engines.engine import Engine
 from profiler.engines.tap import Tap
 from profiler.judging import Judge, judged
 from profiler.load import quiet_gc
-from profiler.meters.energy import EnergyMeter, NotMeasured
-from profiler.meters.memory import MemoryMeter, cpu_seconds
-from profiler.meters.throttle import ThrottleMeter
+from profiler.meters.meters import Meters
+from profiler.meters.roles import Role, known_roles
 from profiler.plan import PlannedTrial, plan_block
 from profiler.prompts import PromptSets
 from profiler.records.record import Readings, RequestRecord, TrialInfo
-from profiler.records.store import StoredTrial, as_table, write_stored
+from profiler.records.store import StoredTrial, as_table, write_idle, write_stored
 from profiler.scenario import BASELINE, Scenario
 from profiler.trial import Outcomes, Workload, run_trial
 
 ALL_DONE = "all blocks done"
+_COOLDOWN_S, _IDLE_S = 5.0, 10.0
 
 
 class Progress(Protocol):
@@ -52,10 +54,12 @@ class Bench:
 
     engine: Engine
     guards: Mapping[str, Guard]
-    memory: MemoryMeter
-    energy: EnergyMeter | NotMeasured
-    throttle: ThrottleMeter | NotMeasured
+    meters: Meters
     judge: Judge | None = None
+
+    def roles(self) -> dict[int, Role]:
+        """What each process is for, as far as that is known; the meters know the rest by descent."""
+        return known_roles(self.engine.pids, active_children())
 
 
 def stacks_of(scenario: Scenario, bench: Bench) -> dict[str, Generator]:
@@ -93,6 +97,7 @@ class Experiment:
             UserError: a trial could not be stored.
         """
         stacks = stacks_of(self.scenario, self.bench)
+        await self._idle()
         await warm_up(self.scenario, self.sets, stacks)
         arms, seen = list(stacks), _Seen(self.scenario, time.monotonic())
         # Once for the whole run: what lives by now is never looked at again.
@@ -111,29 +116,30 @@ class Experiment:
         work = Workload.draw(self.scenario, self.sets, planned.block)
         await bench.engine.reset_prefix_cache()
         gc.collect()  # only what the trials since the start have left
-        await asyncio.to_thread(bench.memory.reset)
-        slowed = self._throttled()
-        before, cpu, energy_j = bench.engine.counters(), cpu_seconds(), self._energy_j()
+        before = bench.engine.counters()
+        await asyncio.to_thread(bench.meters.begin, bench.roles())
         tag = f"t{planned.index}"
         found = await run_trial(generator, work, tag, watch=progress.request_done, keep_answers=bench.judge is not None)
         after = bench.engine.counters()
-        energy = None if energy_j is None else (self._energy_j() or 0.0) - energy_j
-        peak_mib = await asyncio.to_thread(bench.memory.peak_mib)
-        readings = Readings(peak_mib, cpu_seconds() - cpu, energy, _either(slowed, self._throttled()))
-        info = _info(planned, found, readings, after.aborted - before.aborted)
+        await _sync(bench.engine)
+        samples = await asyncio.to_thread(bench.meters.end, bench.roles())
+        info = _info(planned, found, readings_of(samples), after.aborted - before.aborted)
         # Every meter has been read: what the judge costs is in no figure.
         records = found.records if bench.judge is None else await judged(bench.judge, found)
-        trial = StoredTrial(info, await asyncio.to_thread(as_table, info, records))
+        trial = StoredTrial(info, await asyncio.to_thread(as_table, info, records), samples)
         await asyncio.to_thread(write_stored, self.run, trial)
         return trial
 
-    def _throttled(self) -> bool | None:
-        meter = self.bench.throttle
-        return None if isinstance(meter, NotMeasured) else meter.throttled()
-
-    def _energy_j(self) -> float | None:
-        meter = self.bench.energy
-        return None if isinstance(meter, NotMeasured) else meter.read_j()
+    async def _idle(self) -> None:
+        """Cool down, then a window with nothing to do: the idle power."""
+        config, meters = self.scenario.meters, self.bench.meters
+        idle_s = (_IDLE_S if meters.power else 0.0) if config.idle_seconds is None else config.idle_seconds
+        if idle_s == 0:
+            return
+        await asyncio.sleep(_COOLDOWN_S if config.cooldown_seconds is None else config.cooldown_seconds)
+        await asyncio.to_thread(meters.begin, self.bench.roles())
+        await asyncio.sleep(idle_s)
+        write_idle(self.run, await asyncio.to_thread(meters.end, self.bench.roles()))
 
 
 @dataclass
@@ -170,9 +176,13 @@ class _Seen:
             self.ending = f"max_minutes ({until.max_minutes:g}) reached"
 
 
-def _either(before: bool | None, after: bool | None) -> bool | None:
-    """Throttled at the trial's beginning or at its end; None where nobody can tell."""
-    return None if before is None or after is None else before or after
+async def _sync(engine: Engine) -> None:
+    """Wait until the engine has let go of the last aborted request: the device is idle."""
+    try:
+        await engine.reset_prefix_cache()
+    except EngineDied:
+        # The trial is over and counts; the next one says that the engine is gone.
+        return
 
 
 def _info(planned: PlannedTrial, found: Outcomes, readings: Readings, aborted: int) -> TrialInfo:

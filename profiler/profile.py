@@ -23,9 +23,7 @@ from profiler.experiment import Bench, Experiment
 from profiler.extras import extras
 from profiler.judging import JUDGE, embedded_judge
 from profiler.machine import cpu_has_bf16, cpu_name, git_commit, machine, versions
-from profiler.meters.energy import NotMeasured, find_energy_meter
-from profiler.meters.memory import MemoryMeter
-from profiler.meters.throttle import find_throttle_meter
+from profiler.meters.meters import open_meters
 from profiler.prompts import PromptSets, read_prompt_sets, trace_note
 from profiler.records.store import create_run, write_ending
 from profiler.report.progress import RunProgress
@@ -151,9 +149,7 @@ async def open_bench(
         console.print(f"starting vLLM with {model}", highlight=False, markup=False, soft_wrap=True)
         engine: Engine = await VllmEngine.start(model, {**(more or {}), **settings}, where=where)
         resources.push_async_callback(engine.close)
-        memory = MemoryMeter()
-        resources.callback(memory.close)
-        yield Bench(engine, guards, memory, find_energy_meter(), find_throttle_meter(), judge)
+        yield Bench(engine, guards, resources.enter_context(open_meters()), judge)
 
 
 def _model(scenario: Scenario, console: Console) -> tuple[str, dict[str, Any]]:
@@ -189,7 +185,6 @@ def _check_model(model: str) -> None:
 
 def manifest(scenario: Scenario, sets: PromptSets, bench: Bench) -> dict[str, Any]:
     """What `run.json` says of a run: scenario, facts, machine, versions, what is not measured and why."""
-    energy = bench.energy
     facts = dict(bench.engine.facts)
     device = cpu_name() if facts["device"] == "cpu" else facts["device"]
     if scenario.model == EMBEDDED_NAME:
@@ -206,11 +201,7 @@ def manifest(scenario: Scenario, sets: PromptSets, bench: Bench) -> dict[str, An
         "machine": machine(),
         "versions": versions(),
         "git_commit": git_commit(),
-        "energy_source": None if isinstance(energy, NotMeasured) else energy.source,
         "judge": None if bench.judge is None else dict(bench.judge.facts),
-        "not_measured": {
-            name: meter.why
-            for name, meter in (("energy", energy), ("throttling", bench.throttle))
-            if isinstance(meter, NotMeasured)
-        },
+        "meters": bench.meters.facts(),
+        "not_measured": dict(bench.meters.not_measured),
     }

@@ -148,6 +148,18 @@ class SloConfig(_Strict):
     e2el_ms: float | None = Field(default=None, gt=0)
 
 
+class MetersConfig(_Strict):
+    """How energy is measured and what it costs.
+
+    The idle window, after a cool-down, gives the idle power; unset: 10 s after 5 s where power is measured, else none.
+    """
+
+    idle_seconds: float | None = Field(default=None, ge=0, le=600)
+    cooldown_seconds: float | None = Field(default=None, ge=0, le=600)
+    price_per_kwh: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    gco2e_per_kwh: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+
 class UntilConfig(_Strict):
     """Add blocks until every arm's tax on `metric` is known to within `half_width`, or `max_minutes` are over."""
 
@@ -203,6 +215,7 @@ class Scenario(_Strict):
     sweep: SweepConfig | None = None
     seed: int = Field(default=1, ge=0, lt=2**31)
     slo: SloConfig = SloConfig()
+    meters: MetersConfig = MetersConfig()
     keep_text: bool = False
 
     @model_validator(mode="after")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from profiler.analysis.block_resources import mean as _mean
+from profiler.analysis.block_resources import resource_figures
 from profiler.analysis.metrics import LATENCIES, Array, TrialMetrics
 
 TOKENS_PER_S = "output_tokens_per_s.mean"
@@ -36,11 +38,6 @@ def _pooled(trials: Sequence[TrialMetrics]) -> BlockFigures:
             TOKENS_PER_S: sum(t.output_tokens for t in trials) / seconds if seconds > 0 else None,
             "peak_memory_mib": _mean([t.peak_memory_mib for t in trials]),
             "cpu_s": _mean([t.cpu_s for t in trials]),
+            **resource_figures(trials),
         },
     )
-
-
-def _mean(readings: Sequence[float | None]) -> float | None:
-    """Mean over trials; None where one of them has no reading."""
-    known = [reading for reading in readings if reading is not None]
-    return sum(known) / len(known) if len(known) == len(readings) else None

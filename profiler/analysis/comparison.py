@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from profiler.analysis.block_resources import BY_ROLE
 from profiler.analysis.blocks import TOKENS_PER_S, BlockFigures
 from profiler.analysis.metrics import LATENCIES
 from profiler.analysis.stats import (
@@ -28,7 +29,6 @@ from profiler.analysis.stats.bootstrap import quantile_estimates
 from profiler.analysis.stats.distributions import t_quantile
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-MEANS = (*(f"{metric}.mean" for metric in LATENCIES), TOKENS_PER_S, "peak_memory_mib", "cpu_s")
 _MORE_IS_BETTER = (TOKENS_PER_S,)
 _ALPHA = 0.05
 _POWER = 0.8
@@ -73,14 +73,15 @@ def estimate(baseline: Mapping[int, BlockFigures], arm: Mapping[int, BlockFigure
     """Every metric that both have in two blocks or more; p99 only from 459 requests up in both."""
     shared = sorted(baseline.keys() & arm.keys())
     base, mine = [baseline[b] for b in shared], [arm[b] for b in shared]
-    found = {name: _of_values(name, base, mine) for name in MEANS}
+    means = dict.fromkeys(name for block in (*base, *mine) for name in block.values)
+    found = {name: _of_values(name, base, mine) for name in means}
     for metric in LATENCIES:
         found |= {f"{metric}.{name}": _of_quantile(metric, q, base, mine) for name, q in QUANTILES.items()}
     return {name: one for name, one in found.items() if one is not None}
 
 
 def _of_values(name: str, baseline: Sequence[BlockFigures], arm: Sequence[BlockFigures]) -> Estimates | None:
-    pairs = [(b.values[name], a.values[name]) for b, a in zip(baseline, arm, strict=True)]
+    pairs = [(b.values.get(name), a.values.get(name)) for b, a in zip(baseline, arm, strict=True)]
     known = [(b, a) for b, a in pairs if b is not None and a is not None]
     if len(known) < 2:
         return None
@@ -107,10 +108,16 @@ def taxes(arms: Mapping[str, Mapping[str, Estimates]], floor: Mapping[str, Estim
     found: dict[str, dict[str, Tax]] = {arm: {} for arm in arms}
     for name in dict.fromkeys(name for estimates in arms.values() for name in estimates):
         family = [arm for arm in arms if name in arms[arm]]
+        if name.startswith(BY_ROLE) and all(_nothing(arms[arm][name]) for arm in family):
+            continue  # a role that this run does not have
         adjusted = holm([arms[arm][name].p_value for arm in family], _ALPHA)
         for arm, result in zip(family, adjusted, strict=True):
             found[arm][name] = _tax(name, arms[arm][name], floor.get(name), result.adjusted, len(family))
     return found
+
+
+def _nothing(found: Estimates) -> bool:
+    return found.absolute.estimate == found.absolute.standard_error == 0
 
 
 def _tax(name: str, mine: Estimates, floor: Estimates | None, p_holm: float, arms: int) -> Tax:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from profiler.analysis.columns import Bools, Ints, ints
+from profiler.analysis.resources import TrialResources, resources_of
 from profiler.records.record import Outcome
 from profiler.records.store import StoredTrial
 
@@ -26,6 +27,7 @@ COLUMNS = (
     "last_ns",
     "output_tokens",
     "outcome",
+    "label",
     "chunk_tokens",
     "verdicts.list.element.verdict.status",
 )
@@ -48,6 +50,8 @@ class TrialMetrics:
     peak_memory_mib: float | None
     cpu_s: float | None
     energy_j: float | None
+    harmful_blocked: int = 0
+    resources: TrialResources | None = None
 
 
 def trial_metrics(trial: StoredTrial) -> TrialMetrics:
@@ -66,6 +70,8 @@ def trial_metrics(trial: StoredTrial) -> TrialMetrics:
         peak_memory_mib=info.readings.peak_memory_mib,
         cpu_s=info.readings.cpu_s,
         energy_j=info.readings.energy_j,
+        harmful_blocked=_harmful_blocked(trial.table),
+        resources=None if trial.samples is None else resources_of(trial.samples),
     )
 
 
@@ -99,6 +105,12 @@ def first_tokens(table: pa.Table) -> Ints:
     found = np.ones(len(begin), dtype=np.int64)
     found[some] = pieces.values.to_numpy(zero_copy_only=False)[begin[some]]
     return found
+
+
+def _harmful_blocked(table: pa.Table) -> int:
+    blocked = pc.equal(table["outcome"].cast(pa.string()), Outcome.BLOCKED.value)
+    harmful = pc.equal(table["label"].cast(pa.string()), "harmful")
+    return int(pc.sum(pc.and_(blocked, harmful)).as_py() or 0)
 
 
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:

@@ -3,22 +3,26 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from profiler.analysis import benefit_sums, metrics, steady, validity
+from profiler.analysis.arm_resources import ArmResources, Rates, Work, arm_resources
 from profiler.analysis.benefit import ArmBenefit, benefit_of
 from profiler.analysis.benefit_sums import PromptSums, Reading, prompt_sums, together
 from profiler.analysis.blocks import by_block
 from profiler.analysis.comparison import Tax, estimate, taxes
 from profiler.analysis.ledger import METRICS, TrialSums, fit_of, ledgers_of, sums_of, wastes_of
 from profiler.analysis.ledger_entries import Ledger, Waste
+from profiler.analysis.meter_warnings import meter_warnings
 from profiler.analysis.metrics import LATENCIES, TrialMetrics, trial_metrics
+from profiler.analysis.resources import idle_watts, resources_of
 from profiler.analysis.steady import Cut, TrialLevel, find_cut, level_of
 from profiler.analysis.step_model import StepFit
 from profiler.analysis.summary import Summary, summarise
 from profiler.analysis.validity import Finding, TrialFacts, facts_of, findings_of
 from profiler.errors import UserError
+from profiler.records.samples import IDLE, DamagedSamples, read_samples
 from profiler.records.store import DamagedTrial, StoredRun, StoredTrial, TrialFile
 from profiler.scenario import BASELINE
 
@@ -52,6 +56,7 @@ class ArmResult:
     ledger: dict[str, Ledger]
     waste: Waste | None
     benefit: ArmBenefit | None = None
+    resources: ArmResources | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ class _Reduced:
     facts: TrialFacts
     sums: TrialSums | None
     prompts: PromptSums
+    damage: str = ""
 
 
 def analyse(run: StoredRun) -> RunResult:
@@ -110,13 +116,17 @@ def analyse(run: StoredRun) -> RunResult:
         found, floor = _compared(by_arm)
         benefit = _benefit(kept, list(by_arm), reading)
         arms = _arms(by_arm, found, sums, fit.result(), benefit)
+    idle_w, idle_damage = _idle(run)
+    arms = {name: _with_resources(arm, by_arm[name], idle_w, _rates(run)) for name, arm in arms.items()}
+    unread = [f"{one.damage}: its samples are left out" for one in read if one.damage] + idle_damage
+    measured = meter_warnings(run.manifest, [t.resources for t in trials if t.resources is not None])
     return RunResult(
         run=run,
         blocks=len({t.block for t in trials}),
         arms=arms,
         noise_floor=floor,
         warm_up=warm_up,
-        warnings=_warnings(run, damaged, len(read), arms, trials),
+        warnings=(*_warnings(run, damaged, len(read), arms, trials), *unread, *measured),
         findings=findings_of([one.facts for one in kept], _claimed_ms(found), open_loop=_open_loop(run)),
         trials=tuple(one.metrics for one in read),
     )
@@ -179,7 +189,39 @@ def _reduce(reading: Reading, source: StoredTrial | TrialFile) -> _Reduced | str
         trial = source.load(_COLUMNS)
     except DamagedTrial as damage:
         return str(damage)
-    return _Reduced(trial_metrics(trial), level_of(trial), facts_of(trial), sums_of(trial), prompt_sums(trial, reading))
+    return _Reduced(
+        trial_metrics(trial),
+        level_of(trial),
+        facts_of(trial),
+        sums_of(trial),
+        prompt_sums(trial, reading),
+        trial.damage,
+    )
+
+
+def _idle(run: StoredRun) -> tuple[dict[str, float], list[str]]:
+    """The idle power by source, and what is wrong with its file."""
+    try:
+        samples = read_samples(run.path / IDLE)
+    except DamagedSamples as damage:
+        return {}, [f"{damage}: no idle power, so nothing net of it"]
+    return idle_watts(None if samples is None else resources_of(samples)), []
+
+
+def _rates(run: StoredRun) -> Rates:
+    said = run.manifest.get("scenario", {}).get("meters", {})
+    return Rates(said.get("price_per_kwh"), said.get("gco2e_per_kwh"))
+
+
+def _with_resources(
+    arm: ArmResult, trials: Sequence[TrialMetrics], idle_w: Mapping[str, float], rates: Rates
+) -> ArmResult:
+    """With what it cost the machine, where every trial has its samples."""
+    known = [t.resources for t in trials if t.resources is not None]
+    if len(known) < len(trials):
+        return arm
+    work = Work(arm.requests, sum(t.output_tokens for t in trials), sum(t.harmful_blocked for t in trials))
+    return replace(arm, resources=arm_resources(known, work, idle_w, rates))
 
 
 def _order(run: StoredRun, trials: Sequence[TrialMetrics]) -> list[str]:

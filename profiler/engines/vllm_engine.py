@@ -21,6 +21,7 @@ from guards.generation import (
 from guards.trace import EngineTimes
 from profiler.engines.engine import EngineCounters
 from profiler.engines.vllm_args import installed_vllm, is_cpu_build, prepare_environment
+from profiler.engines.vllm_memory import EXTENSION, memory_facts
 from profiler.errors import UserError
 
 _RESET_S = 5.0
@@ -30,8 +31,9 @@ _FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
 class VllmEngine:
     """A running vLLM engine. Make one with `await VllmEngine.start(...)`."""
 
-    def __init__(self, llm: Any, model: str, pids: tuple[int, ...]) -> None:
+    def __init__(self, llm: Any, model: str, pids: tuple[int, ...], memory: Mapping[str, str] | None = None) -> None:
         """Wrap a started `AsyncLLM`."""
+        self._memory = dict(memory or {})
         self._llm = llm
         self._tokenizer = llm.get_tokenizer()
         self._model = model
@@ -49,11 +51,11 @@ class VllmEngine:
         before = _children()
         llm = await asyncio.to_thread(_start_llm, model, dict(settings), where)
         llm._run_output_handler()
-        return cls(llm, model, tuple(sorted(_children() - before)))
+        return cls(llm, model, tuple(sorted(_children() - before)), await memory_facts(llm))
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """Engine, version, model, device and dtype."""
+        """Engine, version, model, device and dtype; the KV pool and the workers' memory."""
         config = self._llm.vllm_config
         return {
             "engine": "vllm",
@@ -61,6 +63,7 @@ class VllmEngine:
             "model": self._model,
             "device": str(config.device_config.device_type),
             "dtype": str(config.model_config.dtype).removeprefix("torch."),
+            **self._memory,
         }
 
     @property
@@ -147,7 +150,7 @@ def _start_llm(model: str, settings: dict[str, Any], where: str) -> Any:
     # the driver hears it and can shut the engine down in order.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        quiet = {"use_tqdm_on_load": False}
+        quiet = {"use_tqdm_on_load": False, "worker_extension_cls": EXTENSION}
         return AsyncLLM.from_engine_args(AsyncEngineArgs(model=model, **{**quiet, **settings}))
     except (ValueError, TypeError, OSError, RuntimeError) as error:
         raise UserError(f"{where}: vLLM refused the engine settings or the model: {_one_line(error)}") from error

@@ -3,6 +3,8 @@
 results/<run id>/run.json            the resolved scenario, versions, machine, git commit
 results/<run id>/ending.json         why the run ended
 results/<run id>/trials/0007.parquet   one row a request; the trial's own facts in the file's metadata
+results/<run id>/trials/0007.samples.parquet   what the meters sampled in it, where there are any
+results/<run id>/idle.samples.parquet          the same of the idle window before the first block
 """
 
 import json
@@ -18,6 +20,7 @@ import pyarrow.parquet as pq
 
 from profiler.errors import UserError
 from profiler.records.record import Readings, RequestRecord, TrialInfo
+from profiler.records.samples import IDLE, SUFFIX, DamagedSamples, Samples, beside, read_samples, write_samples
 
 SCHEMA_VERSION = 1
 _META = b"alignment_tax.trial"
@@ -29,10 +32,15 @@ class DamagedTrial(Exception):
 
 @dataclass(frozen=True)
 class StoredTrial:
-    """A trial as read back: its facts, and its requests as columns."""
+    """A trial as read back: its facts, its requests as columns, and what the meters sampled.
+
+    `damage` names the file of samples if it cannot be read; the trial is whole without it.
+    """
 
     info: TrialInfo
     table: pa.Table
+    samples: Samples | None = None
+    damage: str = ""
 
     def load(self, columns: Sequence[str] | None = None) -> "StoredTrial":
         """Itself: it is in memory."""
@@ -57,7 +65,10 @@ class TrialFile:
                 table = file.read(columns=None if columns is None else list(columns))
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
             raise DamagedTrial(_damage(self.path, error)) from error
-        return StoredTrial(self.info, table)
+        try:
+            return StoredTrial(self.info, table, read_samples(beside(self.path)))
+        except DamagedSamples as damage:
+            return StoredTrial(self.info, table, damage=str(damage))
 
 
 @dataclass(frozen=True)
@@ -119,6 +130,9 @@ def write_stored(run: Path, trial: StoredTrial) -> Path:
     path = run / "trials" / f"{trial.info.index:04d}.parquet"
     scratch = path.with_suffix(".partial")
     try:
+        # Before the trial: a trial that is there has its samples.
+        if trial.samples is not None:
+            write_samples(beside(path), trial.samples)
         pq.write_table(trial.table, scratch, compression="zstd")
         os.replace(scratch, path)
     except OSError as error:
@@ -131,6 +145,18 @@ def as_table(info: TrialInfo, records: Iterable[RequestRecord]) -> pa.Table:
     """A trial as a table, one row a request, its own facts in the metadata: what is stored and analysed."""
     rows = [asdict(record) for record in records]
     return pa.Table.from_pylist(rows, schema=_SCHEMA.with_metadata({_META: json.dumps(asdict(info)).encode()}))
+
+
+def write_idle(run: Path, samples: Samples) -> None:
+    """Keep what the meters sampled while the machine was idle.
+
+    Raises:
+        UserError: the disk is full or not writable.
+    """
+    try:
+        write_samples(run / IDLE, samples)
+    except OSError as error:
+        raise UserError(f"{run}: cannot be written ({error}): free some space or choose another --out") from error
 
 
 def write_ending(run: Path, ending: str) -> None:
@@ -171,6 +197,8 @@ def read_run(path: Path) -> StoredRun:
         raise UserError(f"{path}: schema {manifest.get('schema')}, this version reads {SCHEMA_VERSION}: update")
     sources, damaged = [], []
     for file in sorted((path / "trials").glob("*.parquet")):
+        if file.name.endswith(SUFFIX):
+            continue
         try:
             sources.append(_open_trial(file))
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:

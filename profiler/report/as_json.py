@@ -29,6 +29,7 @@ def to_json(result: RunResult) -> dict[str, Any]:
         "valid": result.valid,
         "warnings": [*result.warnings, *(f"{finding.arm}: {finding.text}" for finding in result.findings)],
         "findings": [asdict(finding) for finding in result.findings],
+        "meters": {**manifest.get("meters", {}), "not_measured": manifest.get("not_measured", {})},
     }
 
 
@@ -49,13 +50,16 @@ def _arm(arm: ArmResult, manifest: dict[str, Any]) -> dict[str, Any]:
         "ledger": {metric: _ledger(ledger) for metric, ledger in arm.ledger.items()},
         "waste": None if arm.waste is None else asdict(arm.waste),
         "benefit": benefit_json(arm.benefit),
+        "resources": None if arm.resources is None else asdict(arm.resources),
         "not_measured": {name: _why(name, manifest) for name, value in metrics.items() if value is None},
     }
 
 
 def _why(metric: str, manifest: dict[str, Any]) -> str:
     if metric == "energy_j_per_token":
-        return str(manifest["not_measured"].get("energy", "no reading for every trial"))
+        # Runs of before the samples say "energy".
+        found = (manifest["not_measured"].get(name) for name in ("energy", "gpu"))
+        return str(next((why for why in found if why), "no reading for every trial"))
     if metric == "tpot_ms":
         return "no answer of two tokens or more came in more than one piece"
     return "no reading"

@@ -22,7 +22,17 @@ _SHOWN = {
     "e2el_ms.p99": "E2EL p99, ms",
     "output_tokens_per_s.mean": "output tok/s",
     "peak_memory_mib": "memory, MiB",
+    "pss_steady_mib": "PSS, MiB",
+    "device_memory_mib": "GPU mem, MiB",
     "cpu_s": "CPU s/trial",
+    "cpu_s.driver": " driver",
+    "cpu_s.engine_core": " engine core",
+    "cpu_s.engine_workers": " eng. worker",
+    "cpu_s.guard_workers": " guard work.",
+    "cpu_s.guard_engines": " guard eng.",
+    "cpu_s.other": " other",
+    "energy_j_per_token": "GPU J/token",
+    "cpu_energy_j_per_token": "CPU J/token",
 }
 _DETECTABLE = {"ttft_ms.p50": "TTFT p50", "e2el_ms.p50": "E2EL p50", "output_tokens_per_s.mean": "tok/s"}
 

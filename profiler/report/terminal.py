@@ -13,6 +13,7 @@ from profiler.analysis.validity import Finding
 from profiler.report.benefit_table import print_benefit
 from profiler.report.ledger_table import print_ledger
 from profiler.report.numbers import number
+from profiler.report.resources import absence_word, meter_notes, resources_table
 from profiler.report.tax_table import detectable, tax_table
 from profiler.report.text import plain
 from profiler.scenario import BASELINE
@@ -31,6 +32,8 @@ def print_result(result: RunResult, console: Console) -> None:
         console.print("[bold red]INVALID[/]: this run broke a rule of a valid measurement, see its end")
     console.print(_figures(list(result.arms.values())))
     console.print(_outcomes(result.arms.values()))
+    if (resources := resources_table(result)) is not None:
+        console.print(resources)
     if any(arm.tax for arm in result.arms.values()):
         console.print(tax_table(result))
     print_benefit(result, console)
@@ -68,7 +71,7 @@ def _figures(arms: list[ArmResult]) -> Table:
             table.add_row("[dim]  95 % interval[/]", *(f"[dim]{_p99_range(summary)}[/]" for summary in summaries))
     table.add_row("memory, MiB", *(number(arm.peak_memory_mib, 0) for arm in arms))
     table.add_row("CPU s/request", *(number(arm.cpu_s_per_request, 2) for arm in arms))
-    if any(arm.energy_j_per_token is not None for arm in arms):
+    if any(arm.energy_j_per_token is not None and arm.resources is None for arm in arms):
         table.add_row("J/token", *(number(arm.energy_j_per_token, 3) for arm in arms))
     return table
 
@@ -98,8 +101,9 @@ def _notes(result: RunResult) -> list[str]:
         )
     if any(arm.latency["tpot_ms"] is None for arm in result.arms.values()):
         notes.append("TPOT -: every answer came in one piece, so there is no time per token.")
+    notes += [plain(note) for note in meter_notes(result.run.manifest)]
     not_measured = result.run.manifest["not_measured"]
-    notes += [f"{plain(name)} (n/m): not measured: {plain(why)}" for name, why in not_measured.items()]
+    notes += [f"{plain(absence_word(name))} (n/m): not measured: {plain(why)}" for name, why in not_measured.items()]
     return [*notes, *_problems(result)]
 
 

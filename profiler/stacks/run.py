@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from profiler.experiment import Experiment, stacks_of
-from profiler.meters.energy import NotMeasured
+from profiler.meters.not_measured import NotMeasured
+from profiler.meters.roles import Role
 from profiler.records.record import RequestRecord
 from profiler.stacks.flame import flame_graph
 from profiler.stacks.modules import by_part, waits
@@ -57,29 +56,20 @@ async def record_stacks(experiment: Experiment) -> NotMeasured | None:
         await asyncio.to_thread(folder.mkdir, parents=True)
         work = Workload.draw(experiment.scenario, experiment.sets, 0)
         await experiment.bench.engine.reset_prefix_cache()
-        async with recorded(host_processes(experiment.bench.engine.pids), folder) as files:
+        async with recorded(host_processes(experiment.bench.roles()), folder) as files:
             done = await run_trial(generator, work, f"stacks-{number}", watch=_ignore)
         found.append(await asyncio.to_thread(summarised, arm, len(done.records), files, folder))
     await asyncio.to_thread(write_summary, experiment.run, found)
     return None
 
 
-def host_processes(engine: Sequence[int]) -> dict[str, int]:
-    """The run's Python processes by role: the driver, the engine's, and the guards' own."""
+def host_processes(roles: Mapping[int, Role]) -> dict[str, int]:
+    """The driver and the run's other Python processes, named by role; several of one role are numbered."""
     found = {"driver": os.getpid()}
-    found |= {"engine" if number == 0 else f"engine-{number}": pid for number, pid in enumerate(engine)}
-    others = (child.pid for child in psutil.Process().children(recursive=True) if _is_worker(child))
-    guards = [pid for pid in others if pid not in engine]
-    return found | {"guards" if number == 0 else f"guards-{number}": pid for number, pid in enumerate(guards)}
-
-
-def _is_worker(process: psutil.Process) -> bool:
-    """Whether multiprocessing has spawned it to work, and not to keep count of semaphores."""
-    try:
-        command = process.cmdline()
-    except psutil.Error:
-        return False
-    return any("multiprocessing.spawn" in part or "spawn_main" in part for part in command)
+    for pid, role in sorted(roles.items()):
+        again = sum(name.startswith(role) for name in found)
+        found[f"{role}_{again + 1}" if again else role] = pid
+    return found
 
 
 def _ignore(record: RequestRecord) -> None:

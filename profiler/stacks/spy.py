@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from profiler.meters.energy import NotMeasured
+from profiler.meters.not_measured import NotMeasured
 
 RATE_HZ = 100
 _END_S = 30.0

@@ -19,8 +19,7 @@ from profiler.cli import main
 from profiler.engines.modelled import ModelledEngine
 from profiler.engines.modelled_parameters import ModelParameters
 from profiler.experiment import Bench, Experiment
-from profiler.meters.energy import NotMeasured
-from profiler.meters.memory import MemoryMeter
+from profiler.meters.meters import open_meters
 from profiler.profile import execute
 from profiler.prompts import read_prompt_sets
 from profiler.records.store import create_run, read_run
@@ -87,11 +86,8 @@ def ran(tmp_path: Path, **until: Any) -> tuple[Path, Scenario]:
     )
 
     async def run() -> Path:
-        memory = MemoryMeter()
-        try:
-            bench = Bench(
-                ModelledEngine(FAST), {"input": Delay(2.0)}, memory, NotMeasured("a test"), NotMeasured("a test")
-            )
+        with open_meters() as meters:
+            bench = Bench(ModelledEngine(FAST), {"input": Delay(2.0)}, meters)
             manifest = {
                 "id": "u",
                 "facts": {"model": "m", "device_name": "d", "vllm_version": "-", "engine": "modelled"},
@@ -101,8 +97,6 @@ def ran(tmp_path: Path, **until: Any) -> tuple[Path, Scenario]:
             }
             path = create_run(tmp_path, "u", manifest)
             await execute(Experiment(scenario, read_prompt_sets(scenario), bench, path), Console(file=io.StringIO()))
-        finally:
-            memory.close()
         return path
 
     return asyncio.run(run()), scenario

@@ -1,0 +1,125 @@
+"""What each arm cost the machine: energy, CPU seconds and memory, by role. 80 columns."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from profiler.analysis.arm_resources import ArmResources, Energy
+from profiler.analysis.process_use import Memory
+from profiler.analysis.tax import RunResult
+from profiler.meters.roles import ROLES
+from profiler.report.text import plain
+
+_SOURCES = {"gpu": "GPU", "cpu": "CPU", "gpu+cpu": "GPU+CPU"}
+_WORDS = {
+    "gpu": "GPU energy, clocks, heat, memory",
+    "cpu_energy": "CPU energy",
+    "pss": "PSS",
+}
+
+
+def absence_word(name: str) -> str:
+    """What a reader calls a meter that is absent."""
+    return _WORDS.get(name, name)
+
+
+def meter_notes(manifest: Mapping[str, Any]) -> list[str]:
+    """How the energy was measured, a sentence a card."""
+    notes = []
+    for gpu in manifest.get("meters", {}).get("gpus", ()):
+        period_s, ways = gpu["update_period_s"], []
+        if "energy_j" in period_s:
+            ways.append(f"energy counter, moves every {_ms(period_s['energy_j'])}")
+        if "power_w" in period_s:
+            ways.append(f"{gpu['power_source']}, changes every {_ms(period_s['power_w'])}")
+        if ways:
+            notes.append(f"{gpu['source']} ({gpu['name']}): {'; '.join(ways)}.")
+    if zones := manifest.get("meters", {}).get("rapl"):
+        notes.append(f"CPU energy: RAPL, {', '.join(zones)}: whole sockets, whatever runs there.")
+    return notes
+
+
+def _ms(period_s: float | None) -> str:
+    return "(not seen to change in 1 s)" if period_s is None else f"{1e3 * period_s:.0f} ms"
+
+
+def resources_table(result: RunResult) -> Table | None:
+    """A column an arm; rows only of what was measured. None where no arm has samples."""
+    arms = {name: arm.resources for name, arm in result.arms.items() if arm.resources is not None}
+    if not arms:
+        return None
+    table = Table(title="What it cost the machine", title_justify="left", padding=(0, 1))
+    table.add_column("", overflow="fold")
+    for name in arms:
+        table.add_column(plain(name), justify="right", overflow="fold")
+    found = list(arms.values())
+    for source, word in _SOURCES.items():
+        _add_energy(table, word, [arm.energy.get(source) for arm in found])
+    _add_cpu(table, found)
+    _add_memory(table, "PSS", [arm.pss for arm in found])
+    _add_memory(table, "GPU memory", [_device(arm.device) for arm in found])
+    return table
+
+
+def _add_energy(table: Table, word: str, arms: Sequence[Energy | None]) -> None:
+    if all(one is None for one in arms):
+        return
+    rows: list[tuple[str, Callable[[Energy], float | None]]] = [
+        ("J/token, gross", lambda e: e.j_per_token),
+        ("  by its steps, ±", _reach),
+        ("J/token, net of idle", lambda e: e.net_j_per_token),
+        ("J/request", lambda e: e.j_per_request),
+        ("J/harmful blocked", lambda e: e.j_per_harmful_blocked),
+        ("average W", lambda e: e.average_w),
+        ("peak W", lambda e: e.peak_w),
+        ("cost/M tokens", lambda e: e.cost),
+        ("gCO2e/M tokens", lambda e: e.gco2e),
+    ]
+    for label, of in rows:
+        values = [None if one is None else of(one) for one in arms]
+        if any(value is not None for value in values):
+            table.add_row(f"{word} {label}" if not label.startswith(" ") else label, *map(_figure, values))
+
+
+def _reach(energy: Energy) -> float | None:
+    if energy.low is None or energy.high is None or energy.high == energy.low:
+        return None
+    return (energy.high - energy.low) / 2
+
+
+def _add_cpu(table: Table, arms: Sequence[ArmResources]) -> None:
+    for role in ROLES:
+        used = [arm.cpu_s_per_request.get(role, 0.0) if arm.cpu_s_per_request else None for arm in arms]
+        if any(s is not None and s >= 0.0005 for s in used):
+            label = f"CPU ms/request: {role.replace('_', ' ')}"
+            table.add_row(label, *(_figure(None if s is None else 1e3 * s) for s in used))
+    total = [sum(arm.cpu_s_per_token.values()) if arm.cpu_s_per_token else None for arm in arms]
+    if any(s is not None for s in total):
+        table.add_row("CPU ms/token, all", *(_figure(None if s is None else 1e3 * s) for s in total))
+
+
+def _add_memory(table: Table, word: str, arms: Sequence[Mapping[str, Memory]]) -> None:
+    for role in (*ROLES, "all"):
+        found = [arm.get(role) for arm in arms]
+        if any(one is not None and one.peak >= 0.5 for one in found):
+            label = f"{word} MiB: {role.replace('_', ' ')}"
+            table.add_row(label, *("-" if one is None else f"{one.steady:.0f}" for one in found))
+    peaks = [arm.get("all") for arm in arms]
+    if any(one is not None for one in peaks):
+        table.add_row(f"{word} MiB: all, peak", *("-" if one is None else f"{one.peak:.0f}" for one in peaks))
+
+
+def _device(found: Mapping[str, Memory]) -> Mapping[str, Memory]:
+    """By process; the cards' own count where the driver does not tell processes apart."""
+    return found if "all" in found or "card" not in found else {"all": found["card"]}
+
+
+def _figure(value: float | None) -> str:
+    """Three digits that mean something."""
+    if value is None:
+        return "-"
+    if value == 0:
+        return "0"
+    digits = 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2 if abs(value) >= 0.9995 else 3
+    return f"{value:.{digits}f}"
