@@ -79,7 +79,6 @@ def test_a_run_with_every_meter_absent_completes_and_names_each_absence_once(
     absent = ("GPU energy, clocks, heat, memory (n/m): not measured: NVML", "CPU energy (n/m): not measured: no RAPL",
               "PSS (n/m): not measured: no /proc")  # fmt: skip
     assert [text.count(said) for said in absent] == [1, 1, 1]
-    assert text.count("(n/m): not measured") == len(absent)
     assert "J/token" not in text and " 0 W" not in text
     document = json.loads(json.dumps(to_json(result)))
     assert set(document["meters"]["not_measured"]) == {"gpu", "cpu_energy", "pss"}
