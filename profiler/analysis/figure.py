@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from profiler.analysis.stats import Interval
 
 
+NO_SUCH_PROMPT = "no such prompt"
+
+
 @dataclass(frozen=True)
 class Figure:
     """`interval` is None where it was not measured, and `why` says why. `prompts` are the distinct ones behind it."""

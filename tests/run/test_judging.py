@@ -28,6 +28,8 @@ from profiler.profile import execute, manifest
 from profiler.prompts import read_prompt_sets
 from profiler.records.store import create_run, read_run
 from profiler.report.as_json import to_json
+from profiler.report.benefit_table import print_benefit
+from profiler.report.categories_table import print_categories
 from profiler.report.terminal import print_result
 from profiler.scenario import Scenario, load_scenario
 
@@ -71,7 +73,12 @@ class Suspicious:
 
 def scenario(folder: Path, **more: Any) -> Scenario:
     rows = [
-        {"id": f"{label}-{i}", "category": f"c{i % 2}", "label": label, "prompt": f"{label} number {i} {how}"}
+        {
+            "id": f"{label}-{i}",
+            "category": ("c0", "tokenless")[i % 2],
+            "label": label,
+            "prompt": f"{label} number {i} {how}",
+        }
         for label in ("harmful", "borderline", "benign")
         for i, how in enumerate(
             ("badly", "politely", "meekly", "sorry") if label == "harmful" else ("politely", "sorry")
@@ -202,6 +209,7 @@ def test_without_a_judge_only_the_blocks_are_known(tmp_path: Path) -> None:
     assert benefit["block_recall"]["estimate"] == 0.25
     assert benefit["attack_success"]["not_measured"] == "judge_answers is off"
     assert benefit["over_refusal"]["benign"]["refused"]["not_measured"] == "judge_answers is off"
+    assert {figure["not_measured"] for figure in benefit["against_baseline"].values()} == {"judge_answers is off"}
     assert "(n/m): not measured: judge_answers is off" in " ".join(" ".join(shown(result)).split())
 
 
@@ -238,8 +246,6 @@ def test_hostile_categories_and_many_arms_keep_the_page_whole(judged: tuple[Path
     arms = {f"arm{i}": replace(one, name=f"arm{i}", benefit=hostile) for i in range(9)}
     page = io.StringIO()
     console = Console(file=page, width=80)
-    from profiler.report.benefit_table import print_benefit, print_categories
-
     print_benefit(replace(result, arms=arms), console)
     print_categories(replace(result, arms=arms), console)
     assert max(map(len, page.getvalue().splitlines())) <= 80
