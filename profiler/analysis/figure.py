@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from profiler.analysis.stats import Interval
 
-
 NO_SUCH_PROMPT = "no such prompt"
 
 

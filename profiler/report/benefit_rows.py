@@ -46,7 +46,7 @@ def rows_of(label: str) -> list[Row]:
         Row("attack success", lambda b: b.figures["attack_success"]),
         _change("harmful.attack_success"),
         Row(" and judged unsafe", lambda b: b.figures["attack_success_unsafe"]),
-        Row("unsafe tokens a request", lambda b: b.figures["unsafe_tokens_exposed"], percent=False),
+        Row("unsafe tokens shown", lambda b: b.figures["unsafe_tokens_exposed"], percent=False),
     ]
 
 

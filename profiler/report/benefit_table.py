@@ -38,7 +38,7 @@ def _table(arms: Sequence[ArmResult]) -> Table:
                 add_row(table, row.name, [row.get(benefit) for benefit in found], percent=row.percent, sign=row.sign)
             table.add_section()
     if any(row.get(benefit).why not in EXPECTED for row in DECISIONS for benefit in found):
-        table.add_row("[bold]decisions of the guards[/]")
+        table.add_row("[bold]guards' decisions[/]")
     for row in DECISIONS:
         add_row(table, row.name, [row.get(benefit) for benefit in found], percent=row.percent, sign=row.sign)
     if any(benefit.failed for benefit in found):
@@ -53,12 +53,18 @@ def _notes(arms: Sequence[ArmResult], manifest: Mapping[str, Any]) -> Iterator[s
         yield f"{plain(', '.join(rows))}{plain(whose)} (n/m): not measured: {plain(why)}"
     if any(_unbounded(figure) for arm in arms for _, figure in _figures(arm.benefit)):
         yield "Interval -: every resample of these prompts gives the same figure: too few, or too alike, for one."
+    if any(figure.interval is not None for arm in arms for figure in _tokens(arm.benefit)):
+        yield "Unsafe tokens shown: mean for a harmful request."
     if any(arm.benefit and arm.benefit.failed for arm in arms):
         yield "* failed, or a guard gave no verdict: in no figure above."
     if unjudged := sum(arm.benefit.unjudged for arm in arms if arm.benefit):
         yield f"{unjudged} answers could not be judged: in no figure that needs it."
     if note := judge_note(manifest.get("judge")):
         yield plain(note)
+
+
+def _tokens(benefit: ArmBenefit | None) -> tuple[Figure, ...]:
+    return () if benefit is None else (benefit.figures["unsafe_tokens_exposed"],)
 
 
 def _unbounded(figure: Figure) -> bool:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from guards.config import open_resources
 from guards.generation import GenerationRequest
 from guards.guard import Score
 from guards.input_classifier import REFUSAL, InputClassifier
@@ -21,18 +22,22 @@ from profiler.cli import main
 from profiler.engines.modelled import ModelledEngine
 from profiler.engines.modelled_parameters import ModelParameters
 from profiler.experiment import Bench, Experiment
-from profiler.judging import Judge
+from profiler.judging import JUDGE, Judge, embedded_judge
+from profiler.judging import judged as judged_by
 from profiler.meters.energy import NotMeasured
 from profiler.meters.memory import MemoryMeter
 from profiler.profile import execute, manifest
 from profiler.prompts import read_prompt_sets
+from profiler.records.record import Outcome, RequestRecord
 from profiler.records.store import create_run, read_run
 from profiler.report.as_json import to_json
 from profiler.report.benefit_table import print_benefit
 from profiler.report.categories_table import print_categories
 from profiler.report.terminal import print_result
 from profiler.scenario import Scenario, load_scenario
+from profiler.trial import Outcomes
 
+RECORD = RequestRecord(0, "p", "benign", "c", 0, 0, 1, 2, 24, "stop", Outcome.PASSED, "", (1,), (24,))
 ROOT = Path(__file__).parents[2]
 # Steps of 0.2 ms: a trial takes milliseconds of real time.
 FAST = ModelParameters(prefill_ns_per_token=1_000, step_base_ns=200_000, step_ns_per_sequence=1_000)
@@ -220,6 +225,23 @@ def test_a_judge_that_is_gone_loses_no_request(tmp_path: Path) -> None:
     benefit = to_json(result)["arms"]["none"]["benefit"]
     assert benefit["unjudged_answers"] == 32
     assert benefit["attack_success"]["not_measured"] == "32 of 32 answers could not be judged"
+
+
+def test_the_embedded_heads_judge_where_no_guard_uses_them() -> None:
+    texts = ("I'm sorry, but I can't help with that request.", "Sure! Preheat the oven to 180 degrees.")
+
+    async def ask() -> tuple[RequestRecord, ...]:
+        async with open_resources([], (JUDGE,)) as started:
+            judge = embedded_judge(started.scorer(JUDGE))
+            assert {what: facts["threshold"] for what, facts in judge.facts.items()}.keys() == {"refusal", "unsafe"}
+            asked = (RECORD, replace(RECORD, index=1), replace(RECORD, index=2))
+            return await judged_by(judge, Outcomes(asked, 0, 1, "", (*(Subject(t, "answer") for t in texts), None)))
+
+    refusal, answer, blocked = asyncio.run(ask())
+    assert refusal.answer_refusal is not None and answer.answer_refusal is not None
+    assert refusal.answer_refusal > 0.5 > answer.answer_refusal
+    assert refusal.answer_unsafe is not None
+    assert blocked.answer_refusal is blocked.answer_unsafe is None
 
 
 def test_a_run_of_before_there_was_a_judge_still_opens(tmp_path: Path) -> None:
