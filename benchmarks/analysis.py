@@ -30,6 +30,7 @@ CHUNKS = 24
 SEQUENCES = 16
 STEP_NS = 50_000_000
 CHECK_NS = 20_000_000
+JUDGE = {what: {"name": f"synthetic {what}", "threshold": 0.5} for what in ("refusal", "unsafe")}
 LABELS = ("benign", "benign", "benign", "borderline", "harmful")
 _REPORT = """
 import json, resource, time
@@ -200,7 +201,8 @@ def write_run(folder: Path, size: int) -> Path:
     plan = plan_trials(ARMS, BLOCKS, seed=1)
     facts = {"model": "synthetic", "device_name": "none", "vllm_version": "-"}
     manifest = {
-        "id": str(size), "facts": facts, "arms": list(ARMS), "planned_trials": len(plan), "not_measured": {},
+        "id": str(size), "facts": facts, "arms": list(ARMS), "judge": JUDGE, "planned_trials": len(plan),
+        "not_measured": {},
     }  # fmt: skip
     run = create_run(folder, str(size), manifest)
     edges = np.linspace(0, size, len(plan) + 1).round().astype(int)

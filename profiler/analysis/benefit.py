@@ -12,7 +12,7 @@ import numpy as np
 from profiler.analysis.benefit_sums import Floats, PromptSums, Reading
 from profiler.analysis.columns import Bools
 from profiler.analysis.decisions import decisions
-from profiler.analysis.figure import Figure, not_measured
+from profiler.analysis.figure import NO_SUCH_PROMPT, Figure, not_measured
 from profiler.analysis.stats import share_difference, share_interval, stratified_bootstrap
 from profiler.prompt_sets import LABELS
 
@@ -116,7 +116,7 @@ def _share(values: Floats, why: str = "") -> Figure:
 
 def _lack(values: Floats, known: Floats, why: str) -> str:
     if not len(values):
-        return "no such prompt"
+        return NO_SUCH_PROMPT
     return why or ("" if len(known) else "every such request failed")
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from profiler.analysis.stats import Interval
 
+NO_SUCH_PROMPT = "no such prompt"
+
 
 @dataclass(frozen=True)
 class Figure:

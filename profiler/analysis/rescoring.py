@@ -11,7 +11,7 @@ import pyarrow as pa
 from profiler.analysis import verdicts
 from profiler.analysis.benefit_sums import Reading
 from profiler.analysis.columns import Bools
-from profiler.analysis.figure import Figure, not_measured
+from profiler.analysis.figure import NO_SUCH_PROMPT, Figure, not_measured
 from profiler.analysis.stats import share_interval
 from profiler.analysis.verdicts import Floats, opinions_of
 from profiler.prompt_sets import LABELS
@@ -124,7 +124,7 @@ def _of_trial(table: pa.Table, rerankers: Collection[str]) -> ArmScores:
 
 def _share(prompt: Texts, blocked: Bools, mine: Bools) -> Figure:
     if not mine.any():
-        return not_measured("no such prompt")
+        return not_measured(NO_SUCH_PROMPT)
     _, which = np.unique(prompt[mine].astype(str), return_inverse=True)
     shares = np.bincount(which, blocked[mine]) / np.bincount(which)
     return Figure(share_interval(shares), len(shares))

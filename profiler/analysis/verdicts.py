@@ -76,15 +76,15 @@ def opinions_of(table: pa.Table, rerankers: Collection[str] = ()) -> Opinions:
     outcome = table["outcome"].cast(pa.string())
     failed = _is(outcome, Outcome.ERROR.value)
     failed[rows[~ok]] = True
-    ended = _is(table["finish_reason"].cast(pa.string()), *_BY_A_GUARD)
-    blocked = (ended | _is(outcome, Outcome.BLOCKED.value)) & ~failed
+    reason = table["finish_reason"].cast(pa.string())
+    blocked = (_is(reason, *_BY_A_GUARD) | _is(outcome, Outcome.BLOCKED.value)) & ~failed
     judged = np.zeros(len(failed), dtype=np.bool_)
     judged[rows[ok]] = True
     found: dict[str, Opinion] = {}
     for code, name in enumerate(names):
         mine = guard == code
         if name in rerankers:
-            found[name] = _of_candidates(table, rows[mine], p[mine], ok[mine], blocked)
+            found[name] = _of_candidates(table, rows[mine], p[mine], ok[mine], blocked & ~_is(reason, "cut"))
         elif name not in _harms(rerankers):
             found[name] = _of_texts(len(failed), rows[mine], p[mine], ok[mine], said[mine])
     return Opinions(found, failed, blocked, judged)

@@ -16,7 +16,7 @@ from profiler.errors import UserError
 from profiler.percent import share_flag
 from profiler.records.store import read_run
 from profiler.report.as_json import to_json
-from profiler.report.benefit_table import print_categories
+from profiler.report.categories_table import print_categories
 from profiler.report.more import more_json, print_more
 from profiler.report.terminal import print_place, print_result
 from profiler.saturation.result import KIND

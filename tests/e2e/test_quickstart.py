@@ -60,6 +60,8 @@ def test_the_stored_run_is_reported_again_as_json(
         assert arm["outcomes"]["error"] == 0, name
         if arm["metrics"]["energy_j_per_token"] is None:
             assert arm["not_measured"]["energy_j_per_token"]
+        assert arm["benefit"]["attack_success"]["estimate"] is not None, name
+        assert arm["benefit"]["prompts"]["harmful"] > 0
     for name in ("input", "output", "rerank", "all"):
         tax = document["arms"][name]["tax"]["ttft_ms.p50"]
         low, high = tax["ci95"]
