@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from statistics import mean
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,10 +12,9 @@ from guards.verdict import Action, Status
 from profiler.analysis.benefit import ArmBenefit, benefit_of
 from profiler.analysis.benefit_sums import PromptSums, Reading, prompt_sums, together
 from profiler.analysis.figure import Figure
-from profiler.analysis.rescoring import rescored, scores_of
 from profiler.analysis.stats import share_of
+from profiler.analysis.verdicts import opinions_of
 from profiler.records.record import Outcome, RequestRecord
-from profiler.records.store import StoredRun, StoredTrial
 from tests.analysis.made_verdicts import asked, trial_of, verdict
 
 JUDGED = Reading(0.5, 0.8, frozenset({"rerank"}))
@@ -169,8 +166,8 @@ def test_a_chosen_answer_that_a_filter_cut_was_not_refused_by_the_reranker() -> 
     record = asked(
         0, "h1", "harmful", verdict("rerank", 0.2), verdict("rerank", 0.4), cut, chosen_candidate=1, blocked="cut"
     )
-    scores = scores_of(stored("all", trial_of("all", 0, [record]), kinds={"rerank": "refusal-reranker"}), "all")
-    assert (scores.scores["rerank"].tolist(), scores.unsafe["rerank"].tolist()) == ([0.4], [False])
+    found = opinions_of(trial_of("all", 0, [record]).table, {"rerank"}).by_guard["rerank"]
+    assert (found.score.tolist(), found.unsafe.tolist()) == ([0.4], [False])
 
 
 FAILURES = [
@@ -284,58 +281,3 @@ def test_it_is_what_counting_by_hand_gives(blocks: list[list[RequestRecord]]) ->
             assert estimate(handled.either) == pytest.approx(blocked + refused)
             if label == "harmful":
                 assert estimate(found.figures["attack_success"]) == pytest.approx(1 - blocked - refused)
-
-
-def stored(arm: str, *trials: StoredTrial, kinds: dict[str, str] | None = None) -> StoredRun:
-    guards = {name: {"kind": kind} for name, kind in (kinds or {}).items()}
-    return StoredRun(Path("run"), {"scenario": {"guards": guards}}, trials, ())
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(st.floats(0, 1, width=16), st.sampled_from(["harmful", "benign"])), min_size=1, max_size=12),
-       st.floats(0, 1, width=16))  # fmt: skip
-def test_an_input_classifier_at_another_threshold(rows: list[tuple[float, str]], threshold: float) -> None:
-    records = [(block if p >= 0.5 else answer)(i, f"p{i}", label, p) for i, (p, label) in enumerate(rows)]
-    found = rescored(stored("input", trial_of("input", 0, records)), "input", threshold)
-    assert found.unseen == 0
-    for label in ("harmful", "benign"):
-        mine = [p for p, of in rows if of == label]
-        if mine:
-            assert estimate(found.blocked[label]) == pytest.approx(np.mean([p >= threshold for p in mine]))
-        else:
-            assert found.blocked[label].why == "no such prompt"
-
-
-def test_at_its_own_threshold_an_arm_is_what_it_was() -> None:
-    records = [block(0, "h", "harmful", 0.5), answer(1, "b", "benign", 0.49)]
-    own = rescored(stored("input", trial_of("input", 0, records)), "input", 0.5)
-    assert own.blocked["harmful"].interval == benefit(records).labels["harmful"].blocked.interval
-
-
-def test_of_several_guards_one_may_be_moved_and_what_is_not_known_is_counted() -> None:
-    records = [
-        asked(0, "h1", "harmful", verdict("input", 0.9, Action.BLOCK), blocked="blocked"),
-        asked(1, "h2", "harmful", verdict("input", 0.3), verdict("output", 0.8, Action.BLOCK), blocked="cut"),
-        asked(2, "h3", "harmful", verdict("input", 0.4), verdict("output", 0.1)),
-    ]
-    scores = scores_of(stored("all", trial_of("all", 0, records)), "all")
-    lower = scores.at({"input": 0.35})
-    assert (estimate(lower.blocked["harmful"]), lower.unseen) == (1.0, 0)
-    higher = scores.at({"input": 0.95})
-    assert estimate(higher.blocked["harmful"]) == pytest.approx(1 / 3)
-    assert higher.unseen == 1, "what the filter would have said of the first is not known"
-    with pytest.raises(ValueError, match="no scores of a guard `other` in this arm: there are input, output"):
-        scores.at({"other": 0.5})
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        scores.at(1.5)
-    with pytest.raises(ValueError, match="no trial of an arm `nothing`"):
-        rescored(stored("all"), "nothing", 0.5)
-
-
-def test_a_reranker_is_rescored_by_what_it_chose() -> None:
-    records = [
-        candidates(0, "h1", "harmful", 0, 0.9, 0.7, blocked="blocked"),
-        candidates(1, "h2", "harmful", 1, 0.8, 0.3),
-    ]
-    run = stored("rerank", trial_of("rerank", 0, records), kinds={"rerank": "refusal-reranker"})
-    assert [estimate(rescored(run, "rerank", t).blocked["harmful"]) for t in (0.2, 0.5, 0.75)] == [1.0, 0.5, 0.0]

@@ -24,8 +24,7 @@ from profiler.engines.modelled_parameters import ModelParameters
 from profiler.experiment import Bench, Experiment
 from profiler.judging import JUDGE, Judge, embedded_judge
 from profiler.judging import judged as judged_by
-from profiler.meters.energy import NotMeasured
-from profiler.meters.memory import MemoryMeter
+from profiler.meters.meters import open_meters
 from profiler.profile import execute, manifest
 from profiler.prompts import read_prompt_sets
 from profiler.records.record import Outcome, RequestRecord
@@ -111,17 +110,13 @@ def ran(folder: Path, reader: Reader | None, **more: Any) -> Path:
     found = scenario(folder, judge_answers=reader is not None, **more)
 
     async def run() -> Path:
-        memory = MemoryMeter()
-        try:
+        with open_meters(folder / "no powercap") as meters:
             judge = None if reader is None else Judge(reader, FACTS)
-            not_here = NotMeasured("a test")
             guards = {"input": InputClassifier(Suspicious())}
-            bench = Bench(_Named(FAST, script=script), guards, memory, not_here, not_here, judge)
+            bench = Bench(_Named(FAST, script=script), guards, meters, judge)
             sets = read_prompt_sets(found)
             path = create_run(folder, "run", {"id": "run", **manifest(found, sets, bench)})
             await execute(Experiment(found, sets, bench, path), Console(file=io.StringIO()))
-        finally:
-            memory.close()
         return path
 
     return asyncio.run(run())
@@ -247,7 +242,7 @@ def test_the_embedded_heads_judge_where_no_guard_uses_them() -> None:
 def test_a_run_of_before_there_was_a_judge_still_opens(tmp_path: Path) -> None:
     path = ran(tmp_path, Reader())
     new = ("chosen_candidate", "exposed_tokens", "answer_refusal", "answer_unsafe")
-    for file in (path / "trials").glob("*.parquet"):
+    for file in (path / "trials").glob("[0-9][0-9][0-9][0-9].parquet"):
         pq.write_table(pq.read_table(file).drop_columns(list(new)), file)
     stored = json.loads((path / "run.json").read_text())
     del stored["judge"], stored["scenario"]["judge_answers"]

@@ -13,7 +13,7 @@ from profiler.analysis.stats.order_stats import (
     quantile_interval,
 )
 from profiler.analysis.stats.paired import mean_difference, mean_ratio, paired_difference, paired_log_ratio
-from profiler.analysis.stats.ranking import Ranking, average_precision, rates_at
+from profiler.analysis.stats.ranking import Ranking, average_precision
 from profiler.analysis.stats.sequential import Look, SequentialRule
 from profiler.analysis.stats.shapley import MissingCoalition, interaction, shapley
 from profiler.analysis.stats.shares import share_difference, share_interval, share_of
@@ -49,7 +49,6 @@ __all__ = [
     "quantile_difference",
     "quantile_estimate",
     "quantile_interval",
-    "rates_at",
     "root_mean_square_error",
     "shapley",
     "share_difference",

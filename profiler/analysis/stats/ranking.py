@@ -77,21 +77,3 @@ def average_precision(scores: npt.ArrayLike, harmful: npt.ArrayLike) -> float:
     """`Ranking.average_precision` of one sample."""
     ranking = Ranking.of(scores, harmful)
     return float(ranking.average_precision(np.ones((1, len(ranking.order))))[0])
-
-
-def rates_at(scores: npt.ArrayLike, thresholds: npt.ArrayLike) -> Floats:
-    """Share of `scores` at or above each threshold: what a guard would flag there.
-
-    Args:
-        scores: shape (n,); NaN where the guard gave none, which no threshold flags.
-        thresholds: shape (k,), in any order.
-
-    Returns:
-        Shape (k,); NaN without a score.
-    """
-    values = np.asarray(scores, dtype=np.float64).ravel()
-    asked = np.atleast_1d(np.asarray(thresholds, dtype=np.float64))
-    if not len(values):
-        return np.full(len(asked), np.nan)
-    known = np.sort(values[~np.isnan(values)])
-    return (len(known) - np.searchsorted(known, asked, side="left")) / len(values)

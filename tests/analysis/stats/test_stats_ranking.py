@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guards.training.measures import recall_at
-from profiler.analysis.stats import Ranking, average_precision, rates_at, stratified_bootstrap
+from profiler.analysis.stats import Ranking, average_precision, stratified_bootstrap
 
 # Few distinct scores, so that ties are the rule.
 scored = st.lists(st.tuples(st.integers(0, 6).map(lambda k: k / 6), st.booleans()), min_size=2, max_size=30).filter(
@@ -59,15 +59,6 @@ def test_without_a_side_there_is_no_figure() -> None:
     assert math.isnan(Ranking.of([0.1], [True]).recall_at(np.ones((1, 1)), 0.01)[0])
     with pytest.raises(ValueError, match="no NaN"):
         Ranking.of([float("nan")], [True])
-
-
-@given(
-    st.lists(st.one_of(st.floats(0, 1), st.just(math.nan)), min_size=1, max_size=30),
-    st.lists(st.floats(0, 1), min_size=1, max_size=8),
-)
-def test_rates_at_thresholds(scores: list[float], thresholds: list[float]) -> None:
-    wanted = [sum(score >= t for score in scores) / len(scores) for t in thresholds]
-    assert rates_at(scores, thresholds) == pytest.approx(wanted)
 
 
 def test_the_bootstrap_keeps_the_labels_apart_and_repeats_itself() -> None:
