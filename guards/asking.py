@@ -33,23 +33,26 @@ async def ask(scorer: Scorer, subject: Subject, timeout_ms: float | None = None)
         CancelledError: from outside, even where the scorer has swallowed it.
     """
     before = cancels_asked()
-    timer = asyncio.timeout(None if timeout_ms is None else timeout_ms / 1e3)
+    timer = None if timeout_ms is None else asyncio.timeout(timeout_ms / 1e3)
     try:
-        async with timer:
+        if timer is None:
             score = await scorer.score(subject)
+        else:
+            async with timer:
+                score = await scorer.score(subject)
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:
         if cancels_asked() > before:
             raise asyncio.CancelledError from error
-        if timer.expired():
+        if timer is not None and timer.expired():
             raise TimeoutError(f"no answer in {timeout_ms:g} ms") from error
         if isinstance(error, Exception):
             raise
         raise ScorerFailed(told(error)) from error
     if cancels_asked() > before:
         raise asyncio.CancelledError
-    if timer.expired():
+    if timer is not None and timer.expired():
         raise TimeoutError(f"no answer in {timeout_ms:g} ms")
     if wrong := unsound(score):
         raise ScorerFailed(wrong)
