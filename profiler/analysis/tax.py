@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from profiler.analysis import metrics, steady, validity
 from profiler.analysis.blocks import by_block
 from profiler.analysis.comparison import Tax, estimate, taxes
+from profiler.analysis.guard_checks import GuardChecks, total
 from profiler.analysis.ledger import METRICS, TrialSums, fit_of, ledgers_of, sums_of, wastes_of
 from profiler.analysis.ledger_entries import Ledger, Waste
 from profiler.analysis.metrics import LATENCIES, TrialMetrics, trial_metrics
@@ -48,6 +49,7 @@ class ArmResult:
     tax: dict[str, Tax]
     ledger: dict[str, Ledger]
     waste: Waste | None
+    guard_checks: GuardChecks = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,7 @@ def _arm(
         tax=tax,
         ledger=ledger,
         waste=waste,
+        guard_checks=total(t.guard_checks for t in trials),
     )
 
 

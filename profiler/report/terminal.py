@@ -10,6 +10,7 @@ from profiler.analysis.stats import P99_MIN_REQUESTS
 from profiler.analysis.summary import Summary
 from profiler.analysis.tax import ArmResult, RunResult
 from profiler.analysis.validity import Finding
+from profiler.report.guard_checks import print_guard_checks
 from profiler.report.ledger_table import print_ledger
 from profiler.report.numbers import number
 from profiler.report.tax_table import detectable, tax_table
@@ -30,6 +31,7 @@ def print_result(result: RunResult, console: Console) -> None:
         console.print("[bold red]INVALID[/]: this run broke a rule of a valid measurement, see its end")
     console.print(_figures(list(result.arms.values())))
     console.print(_outcomes(result.arms.values()))
+    print_guard_checks(result.arms.values(), console)
     if any(arm.tax for arm in result.arms.values()):
         console.print(tax_table(result))
     print_ledger(result.arms.values(), console)
