@@ -21,14 +21,17 @@ class OwnGuard:
         """The guard's stream.
 
         Raises:
-            GenerationError: the guard raised something or gave what is no delta, which the message names; or
-                the engine's own.
+            GenerationError: the guard raised something, gave what is no delta, or left its answer without an end,
+                which the message says; or the engine's own.
         """
-        began = _Began(inner)
+        began, ended = _Began(inner), False
         try:
-            async with aclosing(self.guard.generate(request, began)) as stream:  # type: ignore[type-var]
+            async with aclosing(self._stream(request, began)) as stream:  # type: ignore[type-var]
                 async for delta in stream:
-                    yield self._checked(delta)
+                    ended |= self._checked(delta).finish_reason is not None
+                    yield delta
+            if not ended:
+                raise GenerationError(f"guard {self.name}: its answer ended without a finish_reason")
         except (GenerationError, KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:
@@ -37,6 +40,12 @@ class OwnGuard:
             raise GenerationError(f"guard {self.name}: {told(error)}") from error
         finally:
             await began.close()
+
+    def _stream(self, request: GenerationRequest, inner: Generator) -> AsyncIterator[Delta]:
+        found: object = self.guard.generate(request, inner)
+        if not (isinstance(found, AsyncIterator) and hasattr(found, "aclose")):
+            raise GenerationError(f"guard {self.name}: generate gave {type(found).__name__}, not an async generator")
+        return found
 
     def _checked(self, found: object) -> Delta:
         if not isinstance(found, Delta):
