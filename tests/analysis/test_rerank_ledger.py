@@ -101,6 +101,9 @@ def test_the_tokens_of_rejected_candidates_are_for_nobody(alone: Found) -> None:
     ledgers, wastes, trials = alone
     delivered = sum(int(np.sum(t.table["output_tokens"].to_numpy())) for t in trials if t.info.arm == "sequential")
     assert wastes["sequential"].tokens == (N - 1) * delivered > 0
+    answers = delivered / 24
+    engine_s = (N - 1) * answers * ledgers["sequential", "e2el_ms"].baseline_ms / 1e3
+    assert wastes["sequential"].engine_s == pytest.approx(engine_s, rel=1e-4)
     # Of the two pairs one is rejected; the other's second candidate makes each of its 23 decoding steps 7 ms longer.
     assert wastes["pairs"].tokens == 3 * delivered
     assert entry(ledgers["pairs", "e2el_ms"], "waste") == pytest.approx(23 * 7.0, abs=0.01)
@@ -121,6 +124,15 @@ def test_the_entries_add_up_whichever_round_answers(users: int, words: tuple[str
         calls, spans = calls_of(trial), spans_of(trial)
         kept = np.bincount(calls.request[~passed_over(calls, spans)], minlength=trial.table.num_rows)
         assert kept.tolist() == [1] * trial.table.num_rows
+
+
+def test_of_a_refusal_the_last_candidate_is_the_engines_time() -> None:
+    ledgers, wastes, _ = found(1, "1.0")
+    ledger = ledgers["sequential", "e2el_ms"]
+    assert ledger.stages_ms[Stage.CANDIDATES] == pytest.approx((N - 1) * ledger.baseline_ms, abs=0.01)
+    assert ledger.stages_ms["wrapper"] == pytest.approx(0.0, abs=0.01)
+    assert entry(ledger, "waste") == pytest.approx(ledger.baseline_ms, abs=0.01)
+    assert wastes["sequential"].tokens == wastes["sequential"].generated_tokens
 
 
 def test_waiting_for_a_better_candidate_in_vain_is_candidates_time() -> None:

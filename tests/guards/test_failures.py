@@ -33,8 +33,18 @@ from profiler.prompts import Prompt
 from profiler.records.record import Outcome, RequestRecord, TrialInfo
 from profiler.records.store import as_table
 from profiler.scenario import Scenario, load_scenario
-from profiler.trial import Workload, run_trial
-from tests.guards.failing import FAIL, FAILURES, TIMEOUT_MS, Failing, Panic, hangs, raises
+from profiler.trial import Workload, outcome_of, run_trial
+from tests.guards.failing import (
+    FAIL,
+    FAILURES,
+    TIMEOUT_MS,
+    Failing,
+    Panic,
+    answers_late,
+    hangs,
+    raises,
+    turns_the_cancel_into_an_error,
+)
 
 REQUESTS, BAD = 5, 2
 
@@ -184,12 +194,31 @@ def test_behind_an_open_breaker_every_check_is_skipped_and_counted_so(kind: str,
             assert record.outcome is Outcome.ERROR
 
 
+def test_a_monitor_that_would_have_blocked_does_not_make_a_judgement_of_anothers_failure() -> None:
+    class Unsafe(Safe):
+        async def score(self, subject: Subject) -> Score:
+            return Score(1.0, now_ns(), now_ns(), now_ns())
+
+    async def work() -> tuple[Outcome, list[tuple[str, Action]]]:
+        monitor = InputClassifier(Unsafe(), gating="monitor", name="monitor")
+        failing = OutputFilter(Failing(raises(ValueError("boom"))), Policy(on_error="closed"))
+        request = GenerationRequest("a", (Message("user", FAIL),), Sampling(), Trace(now_ns))
+        deltas = [d async for d in stack(ModelledEngine(now_ns=now_ns), [monitor, failing]).generate(request)]
+        found = [(v.guard, v.verdict.action) for v in request.trace.verdicts]
+        return outcome_of(deltas[-1].finish_reason or "", request.trace), found
+
+    outcome, verdicts = run_virtual(work)
+    assert outcome is Outcome.ERROR
+    assert ("monitor", Action.FLAG) in verdicts
+
+
 @pytest.mark.parametrize("after_s", [0.001, 0.06, 0.2])
+@pytest.mark.parametrize("fail", [hangs, answers_late, turns_the_cancel_into_an_error])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_user_who_leaves_a_guard_that_hangs_leaves_nothing_behind(kind: str, after_s: float) -> None:
+def test_a_user_who_leaves_a_guard_that_hangs_leaves_nothing_behind(kind: str, fail: Any, after_s: float) -> None:
     async def work() -> None:
         engine = ModelledEngine(now_ns=now_ns)
-        generator = stack(Tap(engine), [KINDS[kind](Failing(hangs), Policy())])
+        generator = stack(Tap(engine), [KINDS[kind](Failing(fail), Policy())])
         sampling = Sampling(max_tokens=2000, ignore_eos=True)
         leaving = GenerationRequest("a", (Message("user", FAIL),), sampling, Trace(now_ns))
         staying = GenerationRequest("b", (Message("user", "please"),), replace(sampling, max_tokens=30), Trace(now_ns))
