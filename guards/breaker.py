@@ -32,7 +32,7 @@ class Breaker:
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """Closed, with no failure so far."""
-        self._scorer, self._limit, self._now_ns = scorer, failures, now_ns
+        self.scorer, self._limit, self._now_ns = scorer, failures, now_ns
         self._cooldown_ns, self._timeout_ms = round(cooldown_s * 1e9), timeout_ms
         self._failed = 0
         self._retry_ns: int | None = None  # None while closed
@@ -41,7 +41,7 @@ class Breaker:
     @property
     def max_match_chars(self) -> int:
         """The wrapped scorer's."""
-        return self._scorer.max_match_chars
+        return self.scorer.max_match_chars
 
     async def score(self, subject: Subject) -> Score:
         """Judge one subject, if the breaker lets it.
@@ -51,7 +51,7 @@ class Breaker:
             Exception: as `ask`.
         """
         with self._turn() as trial:
-            score = await ask(self._scorer, subject, self._timeout_ms)
+            score = await ask(self.scorer, subject, self._timeout_ms)
             self._note(failed=bool(impossible(score)), trial=trial)
             return score
 

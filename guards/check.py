@@ -38,29 +38,31 @@ async def check(scorer: Scorer, subject: Subject, policy: Policy) -> Check:
         score = await ask(scorer, subject, policy.timeout_ms)
     except TimeoutError as error:
         # A scorer has timeouts of its own, too: a connection's, or the breaker's.
-        return Check(_no_verdict(policy, Status.TIMEOUT, message(error)), None)
+        return Check(failed(policy, Status.TIMEOUT, message(error)), None)
     except Skipped as why:
-        return Check(_no_verdict(policy, Status.SKIPPED, message(why)), None)
-    except ScorerFailed as failed:
-        return Check(_no_verdict(policy, Status.ERROR, message(failed)), None)
+        return Check(failed(policy, Status.SKIPPED, message(why)), None)
+    except ScorerFailed as error:
+        return Check(failed(policy, Status.ERROR, message(error)), None)
     except Exception as error:  # noqa: BLE001 - whatever a guard raises is counted, never lost or fatal
-        return Check(_no_verdict(policy, Status.ERROR, told(error)), None)
-    return Check(_verdict(score, policy), score)
+        return Check(failed(policy, Status.ERROR, told(error)), None)
+    return judged(score, policy)
 
 
-def _no_verdict(policy: Policy, status: Status, detail: str) -> Verdict:
+def failed(policy: Policy, status: Status, detail: str) -> Verdict:
+    """The verdict of a scorer that gave no score."""
     action = Action.ALLOW if policy.on_error == "open" else Action.BLOCK
-    return Verdict(action, status=status, detail=detail)
+    return Verdict(action, status=status, detail=storable(detail))
 
 
-def _verdict(score: Score, policy: Policy) -> Verdict:
+def judged(score: Score, policy: Policy) -> Check:
+    """What the policy makes of a score."""
     if wrong := impossible(score):
-        return _no_verdict(policy, Status.ERROR, wrong)
+        return Check(failed(policy, Status.ERROR, wrong), score)
     # A scorer's numbers may be numpy's.
     p_unsafe = None if score.p_unsafe is None else float(score.p_unsafe)
     p_refusal = None if score.p_refusal is None else float(score.p_refusal)
-    detail = score.detail and storable(score.detail)
-    return Verdict(_action(score, policy), p_unsafe, p_refusal, score.categories, score.spans, detail=detail)
+    action, detail = _action(score, policy), score.detail and storable(score.detail)
+    return Check(Verdict(action, p_unsafe, p_refusal, score.categories, score.spans, detail=detail), score)
 
 
 def _action(score: Score, policy: Policy) -> Action:
