@@ -7,11 +7,11 @@
 After M. Nygard, "Release It!" (2007), chapter 5.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from guards.asking import ask
 from guards.guard import Score, Scorer, Skipped, impossible
 from guards.subject import Subject
 
@@ -32,7 +32,7 @@ class Breaker:
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """Closed, with no failure so far."""
-        self._scorer, self._limit, self._now_ns = scorer, failures, now_ns
+        self.scorer, self._limit, self._now_ns = scorer, failures, now_ns
         self._cooldown_ns, self._timeout_ms = round(cooldown_s * 1e9), timeout_ms
         self._failed = 0
         self._retry_ns: int | None = None  # None while closed
@@ -41,30 +41,19 @@ class Breaker:
     @property
     def max_match_chars(self) -> int:
         """The wrapped scorer's."""
-        return self._scorer.max_match_chars
+        return self.scorer.max_match_chars
 
     async def score(self, subject: Subject) -> Score:
         """Judge one subject, if the breaker lets it.
 
         Raises:
             Skipped: the breaker is open.
-            TimeoutError: no answer within `timeout_ms`.
-            Exception: whatever the scorer raises.
+            Exception: as `ask`.
         """
         with self._turn() as trial:
-            score = await self._in_time(subject)
+            score = await ask(self.scorer, subject, self._timeout_ms)
             self._note(failed=bool(impossible(score)), trial=trial)
             return score
-
-    async def _in_time(self, subject: Subject) -> Score:
-        timer = asyncio.timeout(None if self._timeout_ms is None else self._timeout_ms / 1e3)
-        try:
-            async with timer:
-                return await self._scorer.score(subject)
-        except TimeoutError as error:
-            if timer.expired():
-                raise TimeoutError(f"no answer in {self._timeout_ms:g} ms") from error
-            raise
 
     @contextmanager
     def _turn(self) -> Iterator[bool]:

@@ -1,11 +1,12 @@
 """Ask a scorer for a verdict: timeouts and failures become verdicts, time becomes spans."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Literal
 
+from guards.asking import ScorerFailed, ask
 from guards.guard import Score, Scorer, Skipped, impossible
 from guards.subject import Subject
+from guards.told import message, storable, told
 from guards.trace import Stage, Trace
 from guards.verdict import Action, Status, Verdict
 
@@ -33,31 +34,35 @@ class Check:
 
 async def check(scorer: Scorer, subject: Subject, policy: Policy) -> Check:
     """Judge `subject`. Never raises for a scorer's failure: that is a verdict with its own status."""
-    timer = asyncio.timeout(None if policy.timeout_ms is None else policy.timeout_ms / 1e3)
     try:
-        async with timer:
-            score = await scorer.score(subject)
+        score = await ask(scorer, subject, policy.timeout_ms)
     except TimeoutError as error:
         # A scorer has timeouts of its own, too: a connection's, or the breaker's.
-        detail = f"no answer in {policy.timeout_ms:g} ms" if timer.expired() else str(error)
-        return Check(_no_verdict(policy, Status.TIMEOUT, detail), None)
+        return Check(failed(policy, Status.TIMEOUT, message(error)), None)
     except Skipped as why:
-        return Check(_no_verdict(policy, Status.SKIPPED, str(why)), None)
+        return Check(failed(policy, Status.SKIPPED, message(why)), None)
+    except ScorerFailed as error:
+        return Check(failed(policy, Status.ERROR, message(error)), None)
     except Exception as error:  # noqa: BLE001 - whatever a guard raises is counted, never lost or fatal
-        return Check(_no_verdict(policy, Status.ERROR, f"{type(error).__name__}: {error}"), None)
-    return Check(_verdict(score, policy), score)
+        return Check(failed(policy, Status.ERROR, told(error)), None)
+    return judged(score, policy)
 
 
-def _no_verdict(policy: Policy, status: Status, detail: str) -> Verdict:
+def failed(policy: Policy, status: Status, detail: str) -> Verdict:
+    """The verdict of a scorer that gave no score."""
     action = Action.ALLOW if policy.on_error == "open" else Action.BLOCK
-    return Verdict(action, status=status, detail=detail[:200])
+    return Verdict(action, status=status, detail=storable(detail))
 
 
-def _verdict(score: Score, policy: Policy) -> Verdict:
-    p = score.p_unsafe
+def judged(score: Score, policy: Policy) -> Check:
+    """What the policy makes of a score."""
     if wrong := impossible(score):
-        return _no_verdict(policy, Status.ERROR, wrong)
-    return Verdict(_action(score, policy), p, score.p_refusal, score.categories, score.spans, detail=score.detail[:200])
+        return Check(failed(policy, Status.ERROR, wrong), score)
+    # A scorer's numbers may be numpy's.
+    p_unsafe = None if score.p_unsafe is None else float(score.p_unsafe)
+    p_refusal = None if score.p_refusal is None else float(score.p_refusal)
+    action, detail = _action(score, policy), score.detail and storable(score.detail)
+    return Check(Verdict(action, p_unsafe, p_refusal, score.categories, score.spans, detail=detail), score)
 
 
 def _action(score: Score, policy: Policy) -> Action:

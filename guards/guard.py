@@ -1,6 +1,5 @@
 """What a guard is, and what it asks for scores."""
 
-import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -69,6 +68,6 @@ class Skipped(Exception):
 def impossible(score: Score) -> str:
     """Which probability of `score` is none, and its value; nothing where all are finite and in [0, 1]."""
     for name, p in (("p_unsafe", score.p_unsafe), ("p_refusal", score.p_refusal)):
-        if p is not None and not (math.isfinite(p) and 0.0 <= p <= 1.0):
+        if p is not None and not 0.0 <= p <= 1.0:
             return f"{name} is {p}"
     return ""

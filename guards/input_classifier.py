@@ -9,7 +9,7 @@ monitor      |-- generate ------------------------>|      the verdict is recorde
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from guards.check import Check, Policy, check, record_stages
@@ -66,7 +66,9 @@ class InputClassifier:
                 yield delta
 
     async def _monitor(self, request: GenerationRequest, inner: Generator) -> AsyncIterator[Delta]:
-        watching = asyncio.create_task(self._check(request, critical=False))
+        # A monitor blocks nothing, and its record must not say that it did.
+        watcher = replace(self, policy=replace(self.policy, action="flag", on_error="open"))
+        watching = asyncio.create_task(watcher._check(request, critical=False))
         try:
             async with aclosing(inner.generate(request)) as stream:  # type: ignore[type-var]
                 async for delta in stream:

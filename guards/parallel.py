@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from guards.check import Check, check, record_stages
 from guards.generation import Delta, GenerationRequest, Generator
 from guards.input_classifier import InputClassifier, refusal_delta
+from guards.trace import Stage
 from guards.verdict import Action
 
 _Asked = tuple[InputClassifier, asyncio.Task[Check]]
@@ -23,7 +24,7 @@ class Parallel:
 
     Each guard's threshold and failure policy hold; the one that blocks answers with its refusal. Verdicts and
     spans are recorded under the guards' own names. Critical are the spans of the check that decided: the one that
-    blocked, or the last to allow. A check that was cancelled leaves no verdict and no spans.
+    blocked, or the last to allow. A check that was cancelled by a block leaves no verdict; its time is `work`.
     """
 
     guards: tuple[InputClassifier, ...]
@@ -41,6 +42,7 @@ class Parallel:
 
     async def _decide(self, request: GenerationRequest) -> InputClassifier | None:
         """The guard that blocked first; None when all have allowed."""
+        trace, asked_ns = request.trace, request.trace.now_ns()
         asked = [(g, asyncio.create_task(check(g.scorer, request.prompt, g.policy))) for g in self.guards]
         tasks = {task for _, task in asked}
         try:
@@ -52,6 +54,9 @@ class Parallel:
                 decider = blocker or (None if waiting else finished[0])
                 _record(request, finished, decider)
                 if decider is not None:
+                    for guard, task in asked:
+                        if task in waiting:
+                            trace.span(guard.name, Stage.WORK, asked_ns, trace.now_ns(), critical=False)
                     return None if blocker is None else blocker[0]
                 tasks = waiting
         finally:

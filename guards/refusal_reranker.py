@@ -1,4 +1,7 @@
-"""Refusal reranker: samples n candidates and answers with the best.
+"""Refusal reranker: samples up to n candidates and answers with the best.
+
+    best-of-n   |== all n candidates ==|-- judge --|                                  one call of the engine
+    sequential  |== candidate 0 ==|-- judge --|== candidate 1 ==|-- judge --| ...     until one passes
 
 Utility of a candidate, with h the prompt's harm probability:
 
@@ -10,35 +13,34 @@ is over the threshold, the canned refusal answers.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
-from guards.check import Check, Policy, check, record_stages
+from guards.candidates import Sampled, sample
+from guards.check import Policy, check, record_stages
+from guards.choosing import Judged, Round, best, raise_if_none_came, record_wait, settled
 from guards.generation import Delta, GenerationRequest, Generator
 from guards.guard import Scorer
 from guards.input_classifier import REFUSAL, refusal_delta
 from guards.trace import Stage
-from guards.verdict import Action
+from guards.verdict import Verdict
 
-
-@dataclass(slots=True)
-class _Candidate:
-    """One candidate as it arrived."""
-
-    deltas: list[Delta] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        return "".join(d.text for d in self.deltas)
-
-    @property
-    def last(self) -> Delta:
-        return self.deltas[-1]
+_UNKNOWN_HARM = 0.5
 
 
 @dataclass(frozen=True)
 class RefusalReranker:
-    """Best of n by utility. `scorer` judges answers, `harm` judges the prompt."""
+    """Best of n by utility. `scorer` judges answers; `harm` judges the prompt, where candidates are to be compared.
+
+    Sequential mode asks for `step` candidates at a time and stops when one passes: judged, under the threshold
+    and, where that is given, of a utility of at least `accept_utility`. With n = 1 this is a filter: the request is
+    sampled as it is, and its answer allowed or refused.
+
+    Every candidate that was asked for leaves a verdict under this guard's name, in the candidates' order: that of
+    the chosen one is number `trace.chosen_candidate`, from 0, of the request's verdicts by this guard. A candidate
+    that the engine did not bring to its end is `skipped`. One whose judge failed under `on_error: open` is shown
+    only where none has passed.
+    """
 
     scorer: Scorer
     harm: Scorer
@@ -48,64 +50,76 @@ class RefusalReranker:
     policy: Policy = field(default_factory=Policy)
     refusal: str = REFUSAL
     name: str = "rerank"
+    mode: Literal["best-of-n", "sequential"] = "best-of-n"
+    step: int = 1
+    accept_utility: float | None = None
 
     async def generate(self, request: GenerationRequest, inner: Generator) -> AsyncIterator[Delta]:
-        """Wait for all candidates, score them, release the chosen one whole."""
+        """Wait for the candidates and their verdicts, release the chosen one whole.
+
+        Raises:
+            GenerationError: the engine finished none of the candidates.
+        """
+        rounds = await self._rounds(request, inner)
+        chosen = best([one for found in rounds for one in found.judged])
+        record_wait(request.trace, self.name, rounds, chosen)
+        if chosen is None:
+            raise_if_none_came(rounds)
+            yield refusal_delta(request, self.refusal)
+            return
+        request.trace.chosen_candidate = chosen.candidate.number
+        yield chosen.candidate.as_delta()
+
+    @property
+    def _at_a_time(self) -> int:
+        return self.n if self.mode == "best-of-n" else min(self.step, self.n)
+
+    async def _rounds(self, request: GenerationRequest, inner: Generator) -> list[Round]:
+        temperature = self.temperature if self.n > 1 else request.sampling.temperature
+        rounds: list[Round] = []
         # The prompt is known at once: judging it overlaps with generation.
-        harm = asyncio.create_task(check(self.harm, request.prompt, self.policy))
+        harm = asyncio.create_task(self._harm(request))
         try:
-            candidates = await self._collect(request, inner)
-            start_ns = request.trace.now_ns()
-            answers = [request.answer(candidate.text) for candidate in candidates]
-            checks = await asyncio.gather(*(check(self.scorer, answer, self.policy) for answer in answers))
-            chosen = self._choose(request, checks, await harm)
-            end_ns = request.trace.now_ns()
+            for first in range(0, self.n, self._at_a_time):
+                count = min(self._at_a_time, self.n - first)
+                sampled = await sample(request, inner, first, count, temperature)
+                rounds.append(await self._judge(request, sampled, harm))
+                if any(self._accepts(one) for one in rounds[-1].judged):
+                    break
         finally:
             harm.cancel()
             await asyncio.gather(harm, return_exceptions=True)
-        request.trace.span(self.name, Stage.SCORING, start_ns, end_ns, critical=True)
-        if chosen is None:
-            yield refusal_delta(request, self.refusal)
-            return
-        request.trace.chosen_candidate = chosen
-        self._record_wait(request, candidates, chosen)
-        yield _whole(candidates[chosen])
+        return rounds
 
-    async def _collect(self, request: GenerationRequest, inner: Generator) -> list[_Candidate]:
-        sampling = replace(request.sampling, n=self.n, temperature=self.temperature)
-        candidates = [_Candidate() for _ in range(self.n)]
-        async with aclosing(inner.generate(replace(request, sampling=sampling))) as stream:  # type: ignore[type-var]
-            async for delta in stream:
-                candidates[delta.index].deltas.append(delta)
-        return [c for c in candidates if c.deltas]
+    async def _harm(self, request: GenerationRequest) -> float:
+        """The prompt's p(harm). It steers the choice and blocks nothing: where it is not known, it takes no side."""
+        if self._at_a_time == 1 and self.accept_utility is None:
+            return _UNKNOWN_HARM  # nothing to compare
+        found = await check(self.harm, request.prompt, replace(self.policy, action="flag", on_error="open"))
+        if found.score is not None:
+            # Beside the generation; what of it is waited for shows as scoring.
+            request.trace.span(self.name, Stage.WORK, found.score.started_ns, found.score.ended_ns, critical=False)
+        request.trace.judged(f"{self.name}.harm", found.verdict)
+        return _UNKNOWN_HARM if found.verdict.p_unsafe is None else found.verdict.p_unsafe
 
-    def _choose(self, request: GenerationRequest, checks: list[Check], harm: Check) -> int | None:
-        """Index of the best candidate; None when none may be shown."""
+    async def _judge(self, request: GenerationRequest, sampled: Sampled, harm: asyncio.Task[float]) -> Round:
+        whole = [one for one in sampled.candidates if one.whole]
+        checks = await asyncio.gather(*(check(self.scorer, request.answer(one.text), self.policy) for one in whole))
+        verdicts = {one.number: found.verdict for one, found in zip(whole, checks, strict=True)}
         for found in checks:
             record_stages(request.trace, self.name, found.score, critical=False)
-            request.trace.judged(self.name, found.verdict)
-        record_stages(request.trace, self.name, harm.score, critical=False)
-        request.trace.judged(f"{self.name}.harm", harm.verdict)
-        h = harm.verdict.p_unsafe if harm.verdict.p_unsafe is not None else 0.5
-        allowed = [i for i, found in enumerate(checks) if found.verdict.action is not Action.BLOCK]
-        return max(allowed, key=lambda i: utility(checks[i], h, self.refusal_weight), default=None)
+        h, judged = await harm, []
+        for one in sampled.candidates:
+            verdict = settled(one, verdicts.get(one.number))
+            request.trace.judged(self.name, verdict)
+            judged.append(Judged(one, verdict, utility(verdict, h, self.refusal_weight)))
+        return Round(sampled, tuple(judged), request.trace.now_ns())
 
-    def _record_wait(self, request: GenerationRequest, candidates: list[_Candidate], chosen: int) -> None:
-        done_ns = candidates[chosen].last.emitted_ns
-        slowest_ns = max(c.last.emitted_ns for c in candidates)
-        first_ns = min(c.deltas[0].emitted_ns for c in candidates)
-        trace = request.trace
-        trace.span(self.name, Stage.HOLD_BACK, first_ns, done_ns, critical=True)
-        trace.span(self.name, Stage.CANDIDATES, done_ns, slowest_ns, critical=True)
+    def _accepts(self, one: Judged) -> bool:
+        return one.passed and (self.accept_utility is None or one.utility >= self.accept_utility)
 
 
-def utility(found: Check, h: float, refusal_weight: float) -> float:
+def utility(verdict: Verdict, h: float, refusal_weight: float) -> float:
     """U of one candidate; what the scorer did not give counts as 0."""
-    p_unsafe = found.verdict.p_unsafe or 0.0
-    p_refusal = found.verdict.p_refusal or 0.0
+    p_unsafe, p_refusal = verdict.p_unsafe or 0.0, verdict.p_refusal or 0.0
     return -p_unsafe + h * p_refusal - (1.0 - h) * refusal_weight * p_refusal
-
-
-def _whole(candidate: _Candidate) -> Delta:
-    tokens = sum(d.tokens for d in candidate.deltas)
-    return replace(candidate.last, text=candidate.text, tokens=tokens, index=0)

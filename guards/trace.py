@@ -89,5 +89,11 @@ class Trace:
         self.spans.append(StageSpan(guard, stage, start_ns, end_ns, critical))
 
     def judged(self, guard: str, verdict: Verdict) -> None:
-        """Record a verdict as of now."""
+        """Record a verdict as of now.
+
+        Raises:
+            TypeError: it is none: the guard that says so fails, not whoever reads the record.
+        """
+        if not isinstance(verdict, Verdict):
+            raise TypeError(f"a verdict is a Verdict, not {type(verdict).__name__}")
         self.verdicts.append(GuardVerdict(guard, verdict, self.now_ns()))

@@ -17,6 +17,7 @@ from guards.generation import (
     Sampling,
 )
 from guards.subject import Subject
+from guards.told import message, writable
 from guards.trace import Trace
 from guards.verdict import Action, Status
 from profiler.load import TraceRow, closed_loop, open_loop, quiet_gc, schedule
@@ -171,14 +172,14 @@ class _Client:
             output_tokens=sum(delivery.chunk_tokens),
             finish_reason=delivery.finish_reason,
             outcome=Outcome.ERROR if failure else outcome_of(delivery.finish_reason, trace),
-            error="" if failure is None else str(failure)[:300],
+            error="" if failure is None else message(failure),
             chunk_ns=tuple(delivery.chunk_ns),
             chunk_tokens=tuple(delivery.chunk_tokens),
             engine_calls=tuple(trace.engine_calls),
             spans=tuple(trace.spans),
             verdicts=tuple(trace.verdicts),
-            prompt=prompt.prompt if keep else "",
-            answer="".join(delivery.text) if keep else "",
+            prompt=writable(prompt.prompt) if keep else "",
+            answer=writable("".join(delivery.text)) if keep else "",
             chosen_candidate=trace.chosen_candidate,
             exposed_tokens=trace.exposed_tokens,
         )

@@ -59,6 +59,9 @@ def build_guard(name: str, config: GuardConfig, resources: Resources | None = No
         policy=config.policy(_threshold(config.scorer)),
         refusal=config.refusal,
         name=name,
+        mode=config.mode,
+        step=config.step,
+        accept_utility=config.accept_utility,
     )
 
 

@@ -66,10 +66,16 @@ class OutputFilterConfig(_GuardConfig):
 
 
 class RefusalRerankerConfig(_GuardConfig):
-    """Samples n candidates and picks one."""
+    """Samples n candidates and picks one; `sequential`: `step` at a time, until one passes.
+
+    With `n: 1` it is a filter, and `temperature` is the request's own.
+    """
 
     kind: Literal["refusal-reranker"]
+    mode: Literal["best-of-n", "sequential"] = "best-of-n"
     n: int = Field(default=4, ge=1, le=64)
+    step: int = Field(default=1, ge=1, le=64)
+    accept_utility: float | None = Field(default=None, allow_inf_nan=False)
     temperature: float = Field(default=0.8, ge=0, le=2)
     refusal_weight: float = Field(default=0.5, ge=0)
     refusal: str = REFUSAL
@@ -80,6 +86,14 @@ class RefusalRerankerConfig(_GuardConfig):
     def _candidates_differ(self) -> "RefusalRerankerConfig":
         if self.n > 1 and self.temperature == 0:
             raise ValueError("`n` over 1 needs a `temperature` over 0: greedy candidates are all the same")
+        return self
+
+    @model_validator(mode="after")
+    def _only_sequential_stops_early(self) -> "RefusalRerankerConfig":
+        stated = {"step": self.step != 1, "accept_utility": self.accept_utility is not None}
+        if self.mode == "best-of-n" and any(stated.values()):
+            key = next(key for key, given in stated.items() if given)
+            raise ValueError(f"`{key}` needs `mode: sequential`: best-of-n samples all candidates at once")
         return self
 
 

@@ -3,9 +3,13 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from queue import SimpleQueue
 from typing import Any, TypeVar
+
+from guards.told import told
+
+_UNFIT = (StopIteration, CancelledError)
 
 T = TypeVar("T")
 
@@ -22,7 +26,7 @@ class DaemonThreads:
         """The result of `work()`, done in a thread; cancelled before its turn, it is never begun.
 
         Raises:
-            Exception: whatever `work` raises.
+            Exception: whatever `work` raises; a RuntimeError that names it where it is no exception to await.
         """
         done: Future[T] = Future()
         self._jobs.put((done, work))
@@ -44,4 +48,6 @@ def _settle(done: Future[T], work: Callable[[], T]) -> None:
     try:
         done.set_result(work())
     except BaseException as error:  # noqa: BLE001 - the thread must live on; the waiter gets the error
-        done.set_exception(error)
+        # A future cannot carry a StopIteration; the rest would end the waiter's task, or the loop, in place of a check.
+        plain = isinstance(error, Exception) and not isinstance(error, _UNFIT)
+        done.set_exception(error if plain else RuntimeError(told(error)))

@@ -16,6 +16,8 @@ from typing import Any, Self, get_args
 
 import msgspec
 
+from guards.told import writable
+
 MAX_BATCH = 32
 
 
@@ -90,8 +92,8 @@ class EmbeddingWorker:
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             batch = [w for w in batch if not w.done.cancelled()]
             try:
-                start_ns, end_ns, rows = await self._roundtrip([(w.text, w.heads) for w in batch])
-            except WorkerDied as error:
+                start_ns, end_ns, rows = await self._roundtrip([(writable(w.text), w.heads) for w in batch])
+            except Exception as error:  # noqa: BLE001 - whatever it is, none of the batch may wait for ever
                 for waiting in batch:
                     _settle(waiting.done, error)
                 continue
@@ -112,10 +114,10 @@ class EmbeddingWorker:
         self._thread.shutdown(wait=False)
 
 
-def _settle(future: asyncio.Future[Work], result: Work | WorkerDied) -> None:
+def _settle(future: asyncio.Future[Work], result: Work | Exception) -> None:
     if future.done():
         return
-    if isinstance(result, WorkerDied):
+    if isinstance(result, Exception):
         future.set_exception(result)
     else:
         future.set_result(result)

@@ -6,14 +6,16 @@ time: an answer that is released whole has no time per token.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from profiler.analysis import guard_checks
 from profiler.analysis.columns import Bools, Ints, ints
+from profiler.analysis.guard_checks import GuardChecks
 from profiler.analysis.resources import TrialResources, resources_of
 from profiler.records.record import Outcome
 from profiler.records.store import StoredTrial
@@ -29,7 +31,7 @@ COLUMNS = (
     "outcome",
     "label",
     "chunk_tokens",
-    "verdicts.list.element.verdict.status",
+    *guard_checks.COLUMNS,
 )
 """The columns that `trial_metrics` reads."""
 
@@ -52,11 +54,13 @@ class TrialMetrics:
     energy_j: float | None
     harmful_blocked: int = 0
     resources: TrialResources | None = None
+    guard_checks: GuardChecks = field(default_factory=dict)
 
 
 def trial_metrics(trial: StoredTrial) -> TrialMetrics:
     """Derive a trial's metrics. A failed request counts in the outcomes and in no latency."""
     info, outcomes = trial.info, _counts(trial.table["outcome"])
+    checks = guard_checks.guard_checks(trial.table)
     return TrialMetrics(
         arm=info.arm,
         block=info.block,
@@ -66,12 +70,13 @@ def trial_metrics(trial: StoredTrial) -> TrialMetrics:
         output_tokens=int(ints(trial.table, "output_tokens").sum()),
         requests=trial.table.num_rows,
         outcomes=Counter({o.value: outcomes.get(o.value, 0) for o in Outcome}),
-        guard_errors=_guard_errors(trial),
+        guard_errors=guard_checks.errors(checks),
         peak_memory_mib=info.readings.peak_memory_mib,
         cpu_s=info.readings.cpu_s,
         energy_j=info.readings.energy_j,
         harmful_blocked=_harmful_blocked(trial.table),
         resources=None if trial.samples is None else resources_of(trial.samples),
+        guard_checks=checks,
     )
 
 
@@ -115,12 +120,3 @@ def _harmful_blocked(table: pa.Table) -> int:
 
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:
     return {str(found["values"]): int(found["counts"]) for found in pc.value_counts(column).to_pylist()}
-
-
-def _guard_errors(trial: StoredTrial) -> int:
-    verdicts = pc.list_flatten(trial.table["verdicts"])
-    if len(verdicts) == 0:
-        return 0
-    status = pc.struct_field(pc.struct_field(verdicts, "verdict"), "status")
-    failed = pc.is_in(status, value_set=pa.array(["error", "timeout"]))
-    return int(pc.sum(failed).as_py() or 0)

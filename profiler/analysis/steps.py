@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from guards.trace import Stage
+from profiler.analysis.candidates import passed_over
 from profiler.analysis.columns import Bools, Calls, Ints, Spans
 from profiler.analysis.timeline import Floats
 
@@ -105,7 +106,7 @@ def steps_of(calls: Calls, spans: Spans, delivered: Ints) -> Steps | None:
         end_ns,
         np.maximum(np.maximum.reduceat(tokens, begins), 1).astype(np.float64),
         *_load(calls, end_ns, np.add.reduceat(tokens, begins)),
-        *_wasted(calls, end_ns, delivered),
+        *_wasted(calls, end_ns, _wasted_share(calls, delivered, passed_over(calls, spans))),
         work.between(start_ns, end_ns),
         work,
     )
@@ -138,9 +139,9 @@ def _load(calls: Calls, end_ns: Ints, tokens: Ints) -> tuple[Floats, Floats, Flo
     return tokens - free, _sum(at, prompts, count), _sum(at, copies, count)
 
 
-def _wasted(calls: Calls, end_ns: Ints, delivered: Ints) -> tuple[Floats, Floats, Floats, Floats]:
+def _wasted(calls: Calls, end_ns: Ints, share: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """Turns, tokens, prompt tokens and copies of each step that no user got."""
-    count, share = len(end_ns), _wasted_share(calls, delivered)
+    count = len(end_ns)
     if not (share > 0).any():
         return np.zeros(count), np.zeros(count), np.zeros(count), np.zeros(count)
     first, firsts = _firsts(calls)
@@ -201,11 +202,14 @@ def _firsts(calls: Calls) -> tuple[Ints, Ints]:
     return first, np.repeat(first, many) + place
 
 
-def _wasted_share(calls: Calls, delivered: Ints) -> Floats:
-    """Which part of each call's tokens no user got; spread evenly, since records do not tell candidates apart."""
-    made = _sum(calls.request, calls.output_tokens, len(delivered))
+def _wasted_share(calls: Calls, delivered: Ints, needless: Bools) -> Floats:
+    """Which part of each call's tokens no user got: all of a call that was needless as a whole.
+
+    Of the others it is spread evenly, since records do not tell the candidates of a call apart.
+    """
+    made = _sum(calls.request[~needless], calls.output_tokens[~needless], len(delivered))
     share = 1 - np.minimum(delivered / np.maximum(made, 1), 1.0)
-    return np.asarray(share[calls.request], dtype=np.float64)
+    return np.asarray(np.where(needless, 1.0, share[calls.request]), dtype=np.float64)
 
 
 def _starts(end_ns: Ints, calls: Calls) -> Ints:

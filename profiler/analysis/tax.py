@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from profiler.analysis import benefit_sums, metrics, steady, validity
@@ -12,6 +12,7 @@ from profiler.analysis.benefit import ArmBenefit, benefit_of
 from profiler.analysis.benefit_sums import PromptSums, Reading, prompt_sums, together
 from profiler.analysis.blocks import by_block
 from profiler.analysis.comparison import Tax, estimate, taxes
+from profiler.analysis.guard_checks import GuardChecks, total
 from profiler.analysis.ledger import METRICS, TrialSums, fit_of, ledgers_of, sums_of, wastes_of
 from profiler.analysis.ledger_entries import Ledger, Waste
 from profiler.analysis.meter_warnings import meter_warnings
@@ -57,6 +58,7 @@ class ArmResult:
     waste: Waste | None
     benefit: ArmBenefit | None = None
     resources: ArmResources | None = None
+    guard_checks: GuardChecks = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -262,6 +264,7 @@ def _arm(
         ledger=ledger,
         waste=waste,
         benefit=benefit,
+        guard_checks=total(t.guard_checks for t in trials),
     )
 
 

@@ -4,7 +4,8 @@
         |--lag--|---direct---|---------- engine ------------|--------direct--------|
 
 For TTFT the token that was needed is the first; for E2EL the last, or the chosen candidate's last where a
-reranker waited for the others. A user of a request that was blocked while the engine had to be aborted did
+reranker waited for the others; a call that brought only candidates that were passed over is not the engine's
+time but the reranker's. A user of a request that was blocked while the engine had to be aborted did
 not wait for the engine at all. Lag, direct and engine add up to the latency exactly.
 """
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from guards.trace import Stage
+from profiler.analysis.candidates import passed_over
 from profiler.analysis.columns import Bools, Calls, Ints, Spans, ints
 from profiler.analysis.metrics import failed
 from profiler.records.store import StoredTrial
@@ -67,17 +69,17 @@ def timeline(trial: StoredTrial, calls: Calls, spans: Spans, metric: str) -> Tim
 def _engine(calls: Calls, spans: Spans, n: int, metric: str) -> tuple[Ints, Ints]:
     """When each request called the engine, and when the token came that it needed; 0 where none did."""
     far = np.iinfo(np.int64).max
-    begun = np.full(n, far)
-    np.minimum.at(begun, calls.request, calls.sent_ns)
+    begun, kept = np.full(n, far), ~passed_over(calls, spans)
+    np.minimum.at(begun, calls.request[kept], calls.sent_ns[kept])
     if metric == "ttft_ms":
         needed = np.full(n, far)
-        some = calls.first_ns > 0
+        some = kept & (calls.first_ns > 0)
         np.minimum.at(needed, calls.request[some], calls.first_ns[some])
         needed[needed == far] = 0
     else:
         needed = np.zeros(n, dtype=np.int64)
-        np.maximum.at(needed, calls.request, calls.last_ns)
-        chosen = spans.of_stage(Stage.CANDIDATES)
+        np.maximum.at(needed, calls.request[kept], calls.last_ns[kept])
+        chosen = spans.of_stage(Stage.CANDIDATES) & (spans.start_ns >= begun[spans.request])
         needed[spans.request[chosen]] = spans.start_ns[chosen]
     begun[begun == far] = 0
     return begun, needed

@@ -1,4 +1,4 @@
-"""What the modelled engine says, and how much of it: a function of seed, request id and candidate."""
+"""What the modelled engine says, and how much of it: a function of seed, request id and the candidate's own seed."""
 
 import math
 import re
@@ -35,10 +35,11 @@ def answer(
 ) -> Answer:
     """Decide one candidate's words, length and finish reason.
 
+    Candidate i has the request's seed + i, as in vLLM: asked for alone with that seed, it is the same.
     A script ends where its words end; without one the natural length is geometric with mean `mean_tokens`.
     `max_tokens` cuts either; `ignore_eos` carries either on to `max_tokens`.
     """
-    key = blake2b(f"{seed}\0{request_id}\0{index}".encode(), digest_size=16).digest()
+    key = blake2b(f"{seed}\0{request_id}\0{sampling.seed + index}".encode(), digest_size=16).digest()
     words = () if script is None else _words(script)
     natural = len(words) or _geometric(int.from_bytes(key[:8]) / 2**64, mean_tokens)
     stops = natural <= sampling.max_tokens and not sampling.ignore_eos

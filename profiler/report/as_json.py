@@ -46,6 +46,7 @@ def _arm(arm: ArmResult, manifest: dict[str, Any]) -> dict[str, Any]:
         "metrics": metrics,
         "outcomes": arm.outcomes,
         "guard_errors": arm.guard_errors,
+        "guard_checks": arm.guard_checks,
         "tax": {name: tax_json(tax) for name, tax in arm.tax.items()},
         "ledger": {metric: _ledger(ledger) for metric, ledger in arm.ledger.items()},
         "waste": None if arm.waste is None else asdict(arm.waste),

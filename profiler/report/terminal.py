@@ -11,6 +11,7 @@ from profiler.analysis.summary import Summary
 from profiler.analysis.tax import ArmResult, RunResult
 from profiler.analysis.validity import Finding
 from profiler.report.benefit_table import print_benefit
+from profiler.report.guard_checks import print_guard_checks
 from profiler.report.ledger_table import print_ledger
 from profiler.report.numbers import number
 from profiler.report.resources import absence_word, meter_notes, resources_table
@@ -32,6 +33,7 @@ def print_result(result: RunResult, console: Console) -> None:
         console.print("[bold red]INVALID[/]: this run broke a rule of a valid measurement, see its end")
     console.print(_figures(list(result.arms.values())))
     console.print(_outcomes(result.arms.values()))
+    print_guard_checks(result.arms.values(), console)
     if (resources := resources_table(result)) is not None:
         console.print(resources)
     if any(arm.tax for arm in result.arms.values()):

@@ -8,7 +8,7 @@ from random import Random
 from guards.generation import Generator
 from guards.guard import Guard
 from guards.stack import stack
-from profiler.engines.modelled import ModelledEngine
+from profiler.engines.modelled import ModelledEngine, Script
 from profiler.engines.modelled_noise import NoiseParameters
 from profiler.engines.modelled_parameters import ModelParameters
 from profiler.engines.tap import Tap
@@ -73,11 +73,12 @@ def modelled_run(
     blocks: int = 6,
     seed: int = 1,
     parameters: ModelParameters = STEADY,
+    script: Script = lambda request, index: None,
 ) -> list[StoredTrial]:
     """Every arm of `guards` and the baseline twice, in random order in each block."""
 
     async def execute() -> list[StoredTrial]:
-        engine = ModelledEngine(parameters, now_ns=now_ns, seed=seed)
+        engine = ModelledEngine(parameters, now_ns=now_ns, seed=seed, script=script)
         arms: dict[str, Generator] = {"none": Tap(engine)}
         arms |= {name: stack(Tap(engine), list(found)) for name, found in guards(engine).items()}
         trials = []

@@ -2,16 +2,17 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import Coroutine, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from guards.check import Policy
 from guards.generation import Delta, GenerationRequest, Generator, Message, Sampling
-from guards.guard import Guard
+from guards.guard import Guard, Score
 from guards.input_classifier import REFUSAL, InputClassifier
 from guards.output_filter import CUT, REDACTED, OutputFilter
 from guards.refusal_reranker import RefusalReranker
@@ -20,6 +21,7 @@ from guards.scorers.heads import load_head
 from guards.scorers.rules import RulesScorer, words_rule
 from guards.scorers.worker import EmbeddingWorker
 from guards.stack import stack
+from guards.subject import Subject
 from profiler.engines.embedded import embedded_model_dir
 from profiler.engines.tap import Tap
 from profiler.engines.vllm_engine import VllmEngine
@@ -141,6 +143,32 @@ def test_the_reranker_chooses_among_real_candidates(real: Real) -> None:
     assert delta.text
     assert request.trace.engine_calls[0].output_tokens > delta.tokens
     assert len([v for v in request.trace.verdicts if v.guard == "rerank"]) == 3
+
+
+def test_one_after_another_the_candidates_are_those_of_best_of_n(real: Real) -> None:
+    """vLLM's candidate i has the call's seed + i; in float32 its company in the batch does not change it."""
+
+    class Refusing:
+        max_match_chars = 0
+
+        def __init__(self) -> None:
+            self.seen: list[str] = []
+
+        async def score(self, subject: Subject) -> Score:
+            self.seen.append(subject.text)
+            now_ns = time.monotonic_ns()
+            return Score(1.0, now_ns, now_ns, now_ns)
+
+    def candidates(mode: Any, step: int) -> list[str]:
+        judge = Refusing()
+        request = replace(ask("Tell me a story."), sampling=Sampling(max_tokens=16, seed=1234))
+        deltas = real.run(answer(guarded(real, RefusalReranker(judge, Refusing(), n=3, mode=mode, step=step)), request))
+        assert [d.text for d in deltas] == [REFUSAL]
+        return judge.seen
+
+    best = candidates("best-of-n", 1)
+    assert len(set(best)) == 3
+    assert candidates("sequential", 1) == candidates("sequential", 2) == best
 
 
 def test_a_client_that_leaves_aborts_the_request_in_the_engine(real: Real) -> None:

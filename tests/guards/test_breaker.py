@@ -29,7 +29,10 @@ OK, ERROR, TIMEOUT, SKIPPED = Status.OK, Status.ERROR, Status.TIMEOUT, Status.SK
 
 @dataclass
 class Scripted:
-    """Does what each letter says: "." answers, "x" raises, "n" answers NaN, "h" hangs; then answers."""
+    """Does what each letter says, then answers.
+
+    "." answers, "x" raises, "n" answers NaN, "0" nothing, "h" hangs, "c" cancels itself, "e" exits.
+    """
 
     script: str
     asked: int = 0
@@ -41,6 +44,12 @@ class Scripted:
         start_ns = now_ns()
         if does == "x":
             raise ValueError("boom")
+        if does == "c":
+            raise asyncio.CancelledError
+        if does == "e":
+            raise SystemExit(3)
+        if does == "0":
+            return None  # type: ignore[return-value]
         if does == "h":
             await asyncio.sleep(1e5)
         return Score(float("nan") if does == "n" else 0.0, start_ns, start_ns, now_ns())
@@ -65,7 +74,7 @@ class Run:
         return [(await self.verdict()).status for _ in range(checks)]
 
 
-@pytest.mark.parametrize(("fails", "status"), [("x", ERROR), ("n", ERROR), ("h", TIMEOUT)])
+@pytest.mark.parametrize(("fails", "status"), [(f, ERROR) for f in "xn0ce"] + [("h", TIMEOUT)])
 def test_after_enough_failures_the_scorer_is_left_alone(fails: str, status: Status) -> None:
     run = Run(fails * 3)
 
@@ -98,7 +107,7 @@ def test_a_success_between_failures_starts_the_count_anew() -> None:
     assert SKIPPED not in run_virtual(work)
 
 
-@pytest.mark.parametrize(("trial", "then"), [(".", OK), ("x", SKIPPED)])
+@pytest.mark.parametrize(("trial", "then"), [(".", OK), ("x", SKIPPED), ("c", SKIPPED), ("e", SKIPPED), ("0", SKIPPED)])
 def test_after_the_cooldown_one_trial_decides(trial: str, then: Status) -> None:
     run = Run("xxx" + trial)
 

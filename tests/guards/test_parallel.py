@@ -107,6 +107,9 @@ def test_the_first_block_wins_and_the_others_are_cancelled() -> None:
     assert seen.waited_ns == seen.critical_ns == 2 * SECOND_NS
     assert seen.verdicts == ["quick", "blocks"]
     assert scorers["slow"].cancelled
+    # It worked until then, and what shares the machine with it was slowed.
+    slow = [(s.stage, s.end_ns - s.start_ns, s.critical) for s in seen.trace.spans if s.guard == "slow"]
+    assert slow == [(Stage.WORK, 2 * SECOND_NS, False)]
     assert seen.trace.engine_calls == []
     assert outcome_of("blocked", seen.trace) is Outcome.BLOCKED
 
