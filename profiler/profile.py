@@ -13,13 +13,13 @@ from rich.console import Console
 
 from guards.config import build_guards, open_resources
 from guards.generation import EngineDied
-from profiler.engines.embedded import EMBEDDED_NAME, HUB_NAME, embedded_model_dir
+from profiler.engines.embedded import EMBEDDED_NAME, HUB_NAME
 from profiler.engines.engine import Engine
 from profiler.engines.vllm_args import check_engine_settings, installed_vllm, prepare_environment
 from profiler.engines.vllm_engine import VllmEngine
-from profiler.errors import UserError
+from profiler.engines.weights import Weights, find_weights
 from profiler.experiment import Bench, Experiment
-from profiler.machine import cpu_has_bf16, cpu_name, git_commit, machine, versions
+from profiler.machine import cpu_name, git_commit, machine, versions
 from profiler.meters.energy import NotMeasured, find_energy_meter
 from profiler.meters.memory import MemoryMeter
 from profiler.meters.throttle import find_throttle_meter
@@ -112,48 +112,24 @@ async def open_bench(scenario: Scenario, where: str, console: Console) -> AsyncI
     Raises:
         UserError: the model or the engine arguments are no good.
     """
-    model, settings = _model(scenario, console)
+    weights = _weights(scenario, console)
     async with AsyncExitStack() as resources:
         # Before the engine, which takes long to start: a guard that cannot be loaded is said at once.
         started = await resources.enter_async_context(open_resources(scenario.guards.values()))
         guards = build_guards(scenario.guards, started)
-        console.print(f"starting vLLM with {model}", highlight=False, markup=False, soft_wrap=True)
-        engine: Engine = await VllmEngine.start(model, settings, where=where)
+        console.print(f"starting vLLM with {weights.model}", highlight=False, markup=False, soft_wrap=True)
+        engine: Engine = await VllmEngine.start(weights.model, weights.settings, where=where)
         resources.push_async_callback(engine.close)
         memory = MemoryMeter()
         resources.callback(memory.close)
         yield Bench(engine, guards, memory, find_energy_meter(), find_throttle_meter())
 
 
-def _model(scenario: Scenario, console: Console) -> tuple[str, dict[str, Any]]:
-    """Folder or hub id for vLLM, and its engine arguments."""
-    settings = {"seed": scenario.seed, **scenario.engine}
-    if scenario.model != EMBEDDED_NAME:
-        _check_model(scenario.model)
-        return scenario.model, settings
-    console.print(f"model: {HUB_NAME} (embedded); the first use converts it, about half a minute", highlight=False)
-    if not cpu_has_bf16():
-        # Emulated bfloat16 is several times slower than float32; vLLM would take what the file says.
-        settings = {"dtype": "float32", **settings}
-    return str(embedded_model_dir()), settings
-
-
-def _check_model(model: str) -> None:
-    folder = Path(model)
-    if folder.exists() and not (folder / "config.json").is_file():
-        raise UserError(f"MODEL: {model} holds no config.json: name a model folder or a hub id")
-    if folder.exists():
-        return
-    if model.startswith((".", "/", "~")) or model.count("/") != 1:
-        raise UserError(f"MODEL: no folder {model}, and not a hub id (owner/name): check the path")
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        hf_hub_download(model, "config.json")
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(f"MODEL: cannot get {model} from the hub ({reason}): check the id, access, network") from error
+def _weights(scenario: Scenario, console: Console) -> Weights:
+    """What the generator runs on."""
+    if scenario.model == EMBEDDED_NAME:
+        console.print(f"model: {HUB_NAME} (embedded); the first use converts it, about half a minute", highlight=False)
+    return find_weights(scenario.model, {"seed": scenario.seed, **scenario.engine})
 
 
 def manifest(scenario: Scenario, sets: PromptSets, bench: Bench) -> dict[str, Any]:
