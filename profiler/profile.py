@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from rich.console import Console
 from guards.config import build_guards, open_resources
 from guards.generation import EngineDied
 from profiler.engines.embedded import EMBEDDED_NAME, HUB_NAME
-from profiler.engines.engine import Engine
 from profiler.engines.vllm_args import check_engine_settings, installed_vllm, prepare_environment
 from profiler.engines.vllm_engine import VllmEngine
+from profiler.engines.vllm_host import VllmHost
 from profiler.engines.weights import Weights, find_weights
 from profiler.experiment import Bench, Experiment
 from profiler.machine import cpu_name, git_commit, machine, versions
@@ -115,14 +116,22 @@ async def open_bench(scenario: Scenario, where: str, console: Console) -> AsyncI
     weights = _weights(scenario, console)
     async with AsyncExitStack() as resources:
         # Before the engine, which takes long to start: a guard that cannot be loaded is said at once.
-        started = await resources.enter_async_context(open_resources(scenario.guards.values()))
+        host = await resources.enter_async_context(VllmHost(weights, where, partial(_tell, console)))
+        started = await resources.enter_async_context(open_resources(scenario.guards.values(), host))
         guards = build_guards(scenario.guards, started)
-        console.print(f"starting vLLM with {weights.model}", highlight=False, markup=False, soft_wrap=True)
-        engine: Engine = await VllmEngine.start(weights.model, weights.settings, where=where)
+        _tell(console, f"starting vLLM with {weights.model}")
+        engine = await VllmEngine.start(
+            weights.model, weights.settings, where=where, caches=(host.reset_prefix_caches,)
+        )
         resources.push_async_callback(engine.close)
+        host.serve(engine)
         memory = MemoryMeter()
         resources.callback(memory.close)
         yield Bench(engine, guards, memory, find_energy_meter(), find_throttle_meter())
+
+
+def _tell(console: Console, line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _weights(scenario: Scenario, console: Console) -> Weights:
