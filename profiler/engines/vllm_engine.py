@@ -113,7 +113,7 @@ class VllmEngine:
             await reset()
 
     def counters(self) -> EngineCounters:
-        """Totals from vLLM's own Prometheus metrics, summed over this process's engines."""
+        """Totals from vLLM's own Prometheus metrics; guard models' engines keep out of them."""
         return EngineCounters(
             running=_metric("vllm:num_requests_running"),
             waiting=_metric("vllm:num_requests_waiting"),

@@ -44,7 +44,7 @@ LABELS = {
     "model": "embedded",
     "family": "granite-guardian-3.3",
     "read": "logprob",
-    "engine": HEAD,
+    "engine": SCALED,
 }
 TOKEN_HEAD = {"kind": "vllm-head", "model": "embedded", "family": "granite-guardian-3.3", "engine": SCALED}
 FRANCE = "What is the capital of France?"
