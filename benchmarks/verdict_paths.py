@@ -1,8 +1,11 @@
 """One guard model, three ways to its verdict: a head in one prefill, its label token's probability, its text.
 
-The embedded model stands in for the guard model, asked as Granite Guardian 3.3 is. Its written verdicts are
-constrained to the two that the family knows, since it would write neither. Prompts of the scenarios, one at a time,
-the ways in an order drawn anew for each and the prefix caches forgotten before each check; then several at once.
+The embedded model stands in for the guard model, asked as Granite Guardian 4.1 is: of the families whose labels are
+single tokens of this model it is the one that divides the prompts at p = 0.5, so that agreement is put to the test.
+Its written verdicts are constrained to the two that the family knows, since it would write neither. Prompts
+of the scenarios, one at a time, the ways in an order drawn anew for each and the prefix caches forgotten before each
+check; then several at once.
+
 The last line is one JSON object: `agreement` is the share of prompts for which head and label judge are on the same
 side of 0.5, `judge_over_head_cost` the median time of a written verdict over that of the head.
 
@@ -33,10 +36,10 @@ AT_ONCE = 8
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 MODEL = {
     "model": "embedded",
-    "family": "granite-guardian-3.3",
+    "family": "granite-guardian-4.1",
     "engine": {"enforce_eager": True, "max_model_len": 1024, "max_num_seqs": AT_ONCE},
 }
-VERDICTS = ["<score> yes </score>", "<score> no </score>"]
+VERDICTS = [f"<think>\n</think>\n<score> {label} </score>" for label in ("yes", "no")]
 WAYS = {
     "head": {"kind": "vllm-head", **MODEL},
     "judge, logprob": {"kind": "vllm-judge", "read": "logprob", **MODEL},
@@ -109,6 +112,7 @@ def figures(p: Mapping[str, Floats], ms: Mapping[str, Floats]) -> dict[str, floa
     agreement = float(((head >= 0.5) == (label >= 0.5)).mean())
     apart = np.abs(head - label)
     print(f"{len(head)} prompts, checks/s with {AT_ONCE} in flight")
+    print(f"p is at least 0.5 for {(head >= 0.5).mean():.0%} of the prompts (head)")
     print(f"head and label judge: {agreement:.1%} on one side, p apart {apart.mean():.5f} mean, {apart.max():.5f} most")
     print(f"head and text judge: {((head >= 0.5) == (text >= 0.5)).mean():.1%} on one side")
     cost = {way: float(np.median(ms[way])) for way in WAYS}

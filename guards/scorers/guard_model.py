@@ -34,10 +34,11 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a model wrote, special tokens and all, without the one that ended it."""
+    """What a model wrote, special tokens and all, without the one that ended it. `cut`: at `max_tokens`."""
 
     text: str
     times: Times
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

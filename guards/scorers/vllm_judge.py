@@ -17,7 +17,8 @@ class TextJudge:
     """The verdict that the model writes, at most `max_tokens` long.
 
     p(unsafe) is what the family's label stands for: 0 or 1, 0.5 for Qwen3Guard's Controversial, so that the guard's
-    threshold decides of it. A prompt that does not fit, and a text that does not parse, are errors, never "safe".
+    threshold decides of it. A prompt that does not fit, and a text that does not parse, are errors, never "safe". So
+    is one that was cut before the family's own length, whatever its beginning says.
     """
 
     model: WritingModel
@@ -38,7 +39,11 @@ class TextJudge:
         """
         prompt = self.asking.prompt(subject, self.model.context_tokens - self.max_tokens)
         written = await self.model.write(prompt, self.max_tokens, self.sampling)
-        return _score(parse(self.asking.family, written.text, subject.side), written.times)
+        family, cut = self.asking.family, f" (cut at {self.max_tokens} tokens)" if written.cut else ""
+        verdict = parse(family, written.text, subject.side)
+        if verdict.status is not Status.OK or (written.cut and self.max_tokens < family.max_new_tokens):
+            raise GuardModelError((verdict.detail or f"{family.name}: no whole verdict") + cut)
+        return _score(verdict, written.times)
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,13 @@ class LabelJudge:
         texts = self.asking.labels.texts
         found = await self.model.next_token(prompt, list(texts))
         logprobs = {text: found.values[token] for token, text in texts.items() if token in found.values}
-        return _score(from_logprobs(self.asking.family, logprobs), found.times)
+        verdict = from_logprobs(self.asking.family, logprobs)
+        if verdict.status is not Status.OK:
+            raise GuardModelError(verdict.detail)
+        return _score(verdict, found.times)
 
 
 def _score(verdict: Verdict, times: Times) -> Score:
-    if verdict.status is not Status.OK:
-        raise GuardModelError(verdict.detail)
     return Score(
         verdict.p_unsafe,
         times.queued_ns,

@@ -39,7 +39,7 @@ class VllmWriter:
             GuardModelError: the engine is gone, or refused the request.
         """
         output, times = await self._ask(prompt, writing_params(max_tokens, sampling))
-        return Written(output.text, times)
+        return Written(output.text, times, cut=output.finish_reason == "length")
 
     async def next_token(self, prompt: Sequence[int], tokens: Sequence[int]) -> TokenLogprobs:
         """Log-probabilities of `tokens` after the prompt; one that vLLM did not give is left out.

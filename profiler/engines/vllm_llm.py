@@ -46,10 +46,14 @@ class RunningLlm:
         if (handler := self.llm.output_handler) is not None:
             handler.cancel()
             await asyncio.gather(handler, return_exceptions=True)
-        await asyncio.to_thread(self.llm.shutdown)
-        # AsyncLLM's finaliser shuts down again; let it run while the interpreter is whole.
-        self.llm = None
+        await asyncio.to_thread(self._shut_down)
         gc.collect()
+
+    def _shut_down(self) -> None:
+        # AsyncLLM's finaliser shuts down again: it must run while the interpreter is whole, so that the last
+        # reference goes here, and not when the thread pool drops its own.
+        llm, self.llm = self.llm, None
+        llm.shutdown()
 
 
 def _start(model: str, settings: dict[str, Any], where: str, stat_loggers: Sequence[type]) -> Any:

@@ -31,7 +31,9 @@ from profiler.engines.weights import find_weights
 
 pytestmark = pytest.mark.e2e
 
-SMALL = {"enforce_eager": True, "max_model_len": 512, "max_num_seqs": 8, "dtype": "float32"}
+SMALL = {
+    "enforce_eager": True, "max_model_len": 512, "max_num_batched_tokens": 512, "max_num_seqs": 8, "dtype": "float32",
+}  # fmt: skip
 # Scales of the logits, as Granite and others have them: head and judge must see them alike.
 SCALED = {**SMALL, "hf_overrides": {"logit_scale": 0.25}}
 JUDGE = {"kind": "vllm-judge", "model": "embedded", "family": "llama-guard-3", "engine": SCALED}

@@ -69,9 +69,10 @@ class Scripted:
     text: str = ""
     logprobs: tuple[float, ...] = ()
     context_tokens: int = 64
+    cut: bool = False
 
     async def write(self, prompt: Sequence[int], max_tokens: int, sampling: Mapping[str, Any]) -> Written:
-        return Written(self.text, TIMES)
+        return Written(self.text, TIMES, self.cut)
 
     async def next_token(self, prompt: Sequence[int], tokens: Sequence[int]) -> TokenLogprobs:
         return TokenLogprobs(dict(zip(tokens, self.logprobs, strict=False)), TIMES)
@@ -228,6 +229,17 @@ def test_a_written_text_is_scored_as_it_parses_or_not_at_all(name: str, text: st
     score = asyncio.run(judge.score(subject))
     assert (score.p_unsafe, score.categories) == (wanted.p_unsafe, wanted.categories)
     assert (score.queued_ns, score.started_ns, score.first_ns, score.ended_ns) == (1, 2, 3, 4)
+
+
+def test_a_verdict_cut_short_by_the_statement_is_none() -> None:
+    guard = Asking(family_named("llama-guard-3"), Greedy(()))
+    with pytest.raises(GuardModelError, match="cut at 1 tokens"):
+        asyncio.run(TextJudge(Scripted("safe", cut=True), guard, 1).score(Subject("Hello?")))
+    # One token is all that ShieldGemma ever writes of it.
+    gemma = TextJudge(
+        Scripted("No", cut=True, context_tokens=99_999), Asking(family_named("shieldgemma"), Greedy(())), 1
+    )
+    assert asyncio.run(gemma.score(Subject("Hello?"))).p_unsafe == 0.0
 
 
 @pytest.mark.parametrize("logprobs", [(), (-1.0,), (float("nan"), -1.0), (-float("inf"), -float("inf"))])
