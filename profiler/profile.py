@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,15 +15,15 @@ from rich.console import Console
 
 from guards.config import build_guards, open_resources
 from guards.generation import EngineDied
-from profiler.engines.embedded import EMBEDDED_NAME, HUB_NAME, embedded_model_dir
-from profiler.engines.engine import Engine
+from profiler.engines.embedded import EMBEDDED_NAME, HUB_NAME
 from profiler.engines.vllm_args import check_engine_settings, installed_vllm, prepare_environment
 from profiler.engines.vllm_engine import VllmEngine
-from profiler.errors import UserError
+from profiler.engines.vllm_host import VllmHost
+from profiler.engines.weights import Weights, find_weights
 from profiler.experiment import Bench, Experiment
 from profiler.extras import extras
 from profiler.judging import JUDGE, embedded_judge
-from profiler.machine import cpu_has_bf16, cpu_name, git_commit, machine, versions
+from profiler.machine import cpu_name, git_commit, machine, versions
 from profiler.meters.meters import open_meters
 from profiler.prompts import PromptSets, read_prompt_sets, trace_note
 from profiler.records.store import create_run, write_ending
@@ -139,48 +140,31 @@ async def open_bench(
     Raises:
         UserError: the model or the engine arguments are no good.
     """
-    model, settings = _model(scenario, console)
+    weights = _weights(scenario, console)
     async with AsyncExitStack() as resources:
         # Before the engine, which takes long to start: a guard that cannot be loaded is said at once.
         also = (JUDGE,) if scenario.judge_answers else ()
-        started = await resources.enter_async_context(open_resources(scenario.guards.values(), also))
+        host = await resources.enter_async_context(VllmHost(weights, where, partial(_tell, console)))
+        started = await resources.enter_async_context(open_resources(scenario.guards.values(), also, host))
         judge = embedded_judge(started.scorer(JUDGE)) if scenario.judge_answers else None
         guards = build_guards(scenario.guards, started)
-        console.print(f"starting vLLM with {model}", highlight=False, markup=False, soft_wrap=True)
-        engine: Engine = await VllmEngine.start(model, {**(more or {}), **settings}, where=where)
+        _tell(console, f"starting vLLM with {weights.model}")
+        settings = {**(more or {}), **weights.settings}
+        engine = await VllmEngine.start(weights.model, settings, where=where, caches=(host.reset_prefix_caches,))
         resources.push_async_callback(engine.close)
+        host.serve(engine)
         yield Bench(engine, guards, resources.enter_context(open_meters()), judge)
 
 
-def _model(scenario: Scenario, console: Console) -> tuple[str, dict[str, Any]]:
-    """Folder or hub id for vLLM, and its engine arguments."""
-    settings = {"seed": scenario.seed, **scenario.engine}
-    if scenario.model != EMBEDDED_NAME:
-        _check_model(scenario.model)
-        return scenario.model, settings
-    console.print(f"model: {HUB_NAME} (embedded); the first use converts it, about half a minute", highlight=False)
-    if not cpu_has_bf16():
-        # Emulated bfloat16 is several times slower than float32; vLLM would take what the file says.
-        settings = {"dtype": "float32", **settings}
-    return str(embedded_model_dir()), settings
+def _tell(console: Console, line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _check_model(model: str) -> None:
-    folder = Path(model)
-    if folder.exists() and not (folder / "config.json").is_file():
-        raise UserError(f"MODEL: {model} holds no config.json: name a model folder or a hub id")
-    if folder.exists():
-        return
-    if model.startswith((".", "/", "~")) or model.count("/") != 1:
-        raise UserError(f"MODEL: no folder {model}, and not a hub id (owner/name): check the path")
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        hf_hub_download(model, "config.json")
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(f"MODEL: cannot get {model} from the hub ({reason}): check the id, access, network") from error
+def _weights(scenario: Scenario, console: Console) -> Weights:
+    """What the generator runs on."""
+    if scenario.model == EMBEDDED_NAME:
+        console.print(f"model: {HUB_NAME} (embedded); the first use converts it, about half a minute", highlight=False)
+    return find_weights(scenario.model, {"seed": scenario.seed, **scenario.engine})
 
 
 def manifest(scenario: Scenario, sets: PromptSets, bench: Bench) -> dict[str, Any]:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from guards.config.guards import GuardConfig, scorers_of
 from guards.config.scorers import EmbeddingConfig, ScorerConfig, parts
+from guards.config.vllm import VllmHeadConfig, VllmJudgeConfig, open_models
 from guards.guard import Scorer
 from guards.scorers.embedding import EmbeddingScorer
+from guards.scorers.guard_model import ModelHost
 from guards.scorers.worker import EmbeddingWorker
 
 
@@ -34,8 +36,12 @@ def statement(config: ScorerConfig) -> str:
 
 
 @asynccontextmanager
-async def open_resources(configs: Iterable[GuardConfig], also: Iterable[ScorerConfig] = ()) -> AsyncIterator[Resources]:
+async def open_resources(
+    configs: Iterable[GuardConfig], also: Iterable[ScorerConfig] = (), host: ModelHost | None = None
+) -> AsyncIterator[Resources]:
     """Start what the guards of a scenario and the scorers of `also` need, each once; stop all of it in the end.
+
+    `host` opens and keeps the models of scorers that need an engine; it is closed by who made it.
 
     Raises:
         GuardConfigError: a model that cannot be had as it is stated.
@@ -52,4 +58,6 @@ async def open_resources(configs: Iterable[GuardConfig], also: Iterable[ScorerCo
             stack.push_async_callback(worker.close)
             for key, config in embedded.items():
                 started[key] = EmbeddingScorer(worker, config.head, "refusal" if config.refusal else None)
+        models = {key: config for key, config in wanted.items() if isinstance(config, VllmJudgeConfig | VllmHeadConfig)}
+        started |= await open_models(models, host)
         yield Resources(started)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from guards.config.base import Strict
+from guards.config.vllm import VllmHeadConfig, VllmJudgeConfig
 
 
 class EmbeddingConfig(Strict):
@@ -33,7 +34,9 @@ class CallableConfig(Strict):
     max_match_chars: int = Field(default=0, ge=0)
 
 
-ScorerConfig = Annotated[EmbeddingConfig | RulesConfig | CallableConfig, Field(discriminator="kind")]
+ScorerConfig = Annotated[
+    EmbeddingConfig | RulesConfig | CallableConfig | VllmJudgeConfig | VllmHeadConfig, Field(discriminator="kind")
+]
 
 
 def parts(config: ScorerConfig) -> Iterator[ScorerConfig]:

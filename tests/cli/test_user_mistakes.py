@@ -156,3 +156,42 @@ def test_an_id_from_a_file_does_nothing_to_the_terminal(capsys: pytest.CaptureFi
     changed["prompts"] |= {"benign": "mine.jsonl", "warmup": "warm.jsonl"}
     line = profile_refuses(capsys, tmp_path, changed)
     assert "prompts.warmup: ?[2J?evil?2 is also a trial's prompt" in line
+
+
+@pytest.mark.parametrize(
+    ("scorer", "said"),
+    [
+        (
+            {"kind": "vllm-judge", "family": "llama-guard-3", "read": "logprob"},
+            "scorer vllm-judge, model embedded: family llama-guard-3: label unsafe: none of ['unsafe'] is one token",
+        ),
+        (
+            {"kind": "vllm-head", "family": "shieldgemma", "engine": {"enforce_eagr": True}},
+            "guard model embedded: engine.enforce_eagr is not a vLLM engine argument: did you mean `enforce_eager`?",
+        ),
+        (
+            {"kind": "vllm-head", "family": "shieldgemma", "engine": {"runner": "generate"}},
+            "guard model embedded: engine.runner cannot be set here",
+        ),
+        (
+            {"kind": "vllm-judge", "family": "shieldgemma", "model": "./nowhere"},
+            "guard model ./nowhere: no folder ./nowhere, and not a hub id",
+        ),
+        (
+            {"kind": "vllm-judge", "family": "llama-guard-3", "model": "served", "sampling": {"temprature": 1}},
+            "scorer vllm-judge: sampling: ",
+        ),
+    ],
+)
+def test_a_guard_model_that_cannot_be_had_is_told_before_any_engine_starts(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, scorer: dict[str, Any], said: str
+) -> None:
+    pytest.importorskip("vllm")
+    stated = {"kind": "input-classifier", "scorer": {"model": "embedded", **scorer}}
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(scenario() | {"guards": {"judge": stated}, "arms": {}}))
+    assert main(["profile", "--scenario", str(path), "--out", str(tmp_path / "out")]) == 2
+    printed = capsys.readouterr()
+    (line,) = printed.err.splitlines()
+    assert said in line
+    assert "starting vLLM" not in printed.out

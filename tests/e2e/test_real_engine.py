@@ -77,7 +77,7 @@ def guarded(real: Real, *guards: Guard) -> Generator:
 async def quiet(engine: VllmEngine) -> None:
     """Until the engine says itself that nothing runs (or the test's own limit ends it)."""
     async with asyncio.timeout(30):
-        while engine.counters().running or engine._llm.get_num_unfinished_requests():
+        while engine.counters().running or engine.llm.get_num_unfinished_requests():
             await answer(engine, ask("Hi", 1))
 
 
@@ -176,7 +176,7 @@ def test_a_client_that_leaves_aborts_the_request_in_the_engine(real: Real) -> No
         async with aclosing(guarded(real).generate(request)) as stream:  # type: ignore[type-var]
             async for _ in stream:
                 break
-        assert real.engine._llm.get_num_unfinished_requests() == 0
+        assert real.engine.llm.get_num_unfinished_requests() == 0
 
     before = real.engine.counters().generation_tokens
     request = ask("Tell me a very long story.", 300)
