@@ -45,7 +45,8 @@ def build_guard(name: str, config: GuardConfig, resources: Resources | None = No
         return custom_guard(config.class_, config.options, f"guards.{name}")
     if isinstance(config, InputClassifierConfig):
         scorer = config.guarded(_scorer(config.scorer, resources, name))
-        return InputClassifier(scorer, config.policy(_threshold(config.scorer)), config.gating, config.refusal, name)
+        policy = config.policy(_threshold(config.scorer), config.action)
+        return InputClassifier(scorer, policy, config.gating, config.refusal, name)
     if isinstance(config, OutputFilterConfig):
         scorer = config.guarded(_scorer(config.scorer, resources, name))
         policy = config.policy(_threshold(config.scorer), config.action)

@@ -5,7 +5,8 @@
 
 For TTFT the token that was needed is the first; for E2EL the last, or the chosen candidate's last where a
 reranker waited for the others. A user of a request that was blocked while the engine had to be aborted did
-not wait for the engine at all. Lag, direct and engine add up to the latency exactly.
+not wait for the engine at all, nor did one wait for a call that was aborted and made again (a prompt that a guard
+rewrote while generation ran). Lag, direct and engine add up to the latency exactly.
 """
 
 from dataclasses import dataclass
@@ -67,20 +68,27 @@ def timeline(trial: StoredTrial, calls: Calls, spans: Spans, metric: str) -> Tim
 def _engine(calls: Calls, spans: Spans, n: int, metric: str) -> tuple[Ints, Ints]:
     """When each request called the engine, and when the token came that it needed; 0 where none did."""
     far = np.iinfo(np.int64).max
-    begun = np.full(n, far)
-    np.minimum.at(begun, calls.request, calls.sent_ns)
+    begun, kept = np.full(n, far), ~_made_again(calls, n)
+    np.minimum.at(begun, calls.request[kept], calls.sent_ns[kept])
     if metric == "ttft_ms":
         needed = np.full(n, far)
-        some = calls.first_ns > 0
+        some = kept & (calls.first_ns > 0)
         np.minimum.at(needed, calls.request[some], calls.first_ns[some])
         needed[needed == far] = 0
     else:
         needed = np.zeros(n, dtype=np.int64)
-        np.maximum.at(needed, calls.request, calls.last_ns)
+        np.maximum.at(needed, calls.request[kept], calls.last_ns[kept])
         chosen = spans.of_stage(Stage.CANDIDATES)
         needed[spans.request[chosen]] = spans.start_ns[chosen]
     begun[begun == far] = 0
     return begun, needed
+
+
+def _made_again(calls: Calls, n: int) -> Bools:
+    """Which calls had been aborted by when their request called the engine again."""
+    last = np.zeros(n, dtype=np.int64)
+    np.maximum.at(last, calls.request, calls.sent_ns)
+    return np.asarray(calls.aborted & (calls.ended_ns <= last[calls.request]))
 
 
 def _until_the_cut(table: pa.Table, needed: Ints, spans: Spans) -> Ints:
