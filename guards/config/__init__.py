@@ -14,11 +14,12 @@ from guards.config.guards import (
     scorers_of,
 )
 from guards.config.resources import Resources, open_resources
-from guards.config.scorers import CallableConfig, EmbeddingConfig, RulesConfig, ScorerConfig
+from guards.config.scorers import CallableConfig, CascadeConfig, EmbeddingConfig, RulesConfig, ScorerConfig
 
 __all__ = [
     "BreakerConfig",
     "CallableConfig",
+    "CascadeConfig",
     "CustomConfig",
     "EmbeddingConfig",
     "GuardConfig",

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from guards.config.base import Strict
+from guards.config.base import Probability, Strict
 
 
 class EmbeddingConfig(Strict):
@@ -33,9 +33,27 @@ class CallableConfig(Strict):
     max_match_chars: int = Field(default=0, ge=0)
 
 
-ScorerConfig = Annotated[EmbeddingConfig | RulesConfig | CallableConfig, Field(discriminator="kind")]
+class CascadeConfig(Strict):
+    """`cascade: [cheap, dear]`: the dear scorer judges where the cheap p(unsafe) lies in `band`, ends included."""
+
+    kind: Literal["cascade"]
+    cascade: tuple["ScorerConfig", "ScorerConfig"]
+    band: tuple[Probability, Probability] = (0.2, 0.8)
+
+    @field_validator("band")
+    @classmethod
+    def _in_order(cls, band: tuple[float, float]) -> tuple[float, float]:
+        if band[0] > band[1]:
+            raise ValueError(f"`band` is [{band[0]:g}, {band[1]:g}]: put the lower end first")
+        return band
+
+
+ScorerConfig = Annotated[EmbeddingConfig | RulesConfig | CallableConfig | CascadeConfig, Field(discriminator="kind")]
 
 
 def parts(config: ScorerConfig) -> Iterator[ScorerConfig]:
     """`config` and the scorers that it is made of."""
     yield config
+    if isinstance(config, CascadeConfig):
+        for part in config.cascade:
+            yield from parts(part)
