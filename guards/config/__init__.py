@@ -1,6 +1,7 @@
 """Guards as a scenario states them, and how a statement becomes a guard."""
 
 from guards.config.build import build_guard, build_guards
+from guards.config.endpoint import EndpointConfig
 from guards.config.guards import (
     BreakerConfig,
     CustomConfig,
@@ -22,6 +23,7 @@ __all__ = [
     "CascadeConfig",
     "CustomConfig",
     "EmbeddingConfig",
+    "EndpointConfig",
     "GuardConfig",
     "InputClassifierConfig",
     "OutputFilterConfig",

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
+from guards.config.endpoint import EndpointConfig, open_endpoint
 from guards.config.guards import GuardConfig, scorers_of
 from guards.config.scorers import EmbeddingConfig, ScorerConfig, parts
 from guards.guard import Scorer
@@ -38,7 +39,7 @@ async def open_resources(configs: Iterable[GuardConfig]) -> AsyncIterator[Resour
     """Start what the guards of a scenario need, each once; stop all of it in the end.
 
     Raises:
-        GuardConfigError: a model that cannot be had as it is stated.
+        GuardConfigError: a model that cannot be had as it is stated, or a key that is not set.
         WorkerDied: a worker process did not start.
     """
     found = (part for config in configs for scorer in scorers_of(config) for part in parts(scorer))
@@ -51,4 +52,7 @@ async def open_resources(configs: Iterable[GuardConfig]) -> AsyncIterator[Resour
             stack.push_async_callback(worker.close)
             for key, config in embedded.items():
                 started[key] = EmbeddingScorer(worker, config.head, "refusal" if config.refusal else None)
+        for key, part in wanted.items():
+            if isinstance(part, EndpointConfig):
+                started[key] = await stack.enter_async_context(open_endpoint(part))
         yield Resources(started)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from guards.config.base import Probability, Strict
+from guards.config.endpoint import EndpointConfig
 
 
 class EmbeddingConfig(Strict):
@@ -48,7 +49,10 @@ class CascadeConfig(Strict):
         return band
 
 
-ScorerConfig = Annotated[EmbeddingConfig | RulesConfig | CallableConfig | CascadeConfig, Field(discriminator="kind")]
+ScorerConfig = Annotated[
+    EmbeddingConfig | RulesConfig | CallableConfig | EndpointConfig | CascadeConfig,
+    Field(discriminator="kind"),
+]
 
 
 def parts(config: ScorerConfig) -> Iterator[ScorerConfig]:
