@@ -52,7 +52,7 @@ def _make(make: Callable[..., Any], options: Mapping[str, Any], reference: str, 
     try:
         return make(**options)
     except Exception as error:  # the user's code may raise anything; it is told in one line
-        raise GuardConfigError(f"{where}.options: {reference} refuses them: {_told(error)}") from error
+        raise GuardConfigError(f"{where}.options: {reference} refuses them: {told(error)}") from error
 
 
 def _as_guard(made: Any, reference: str, where: str) -> Guard:
@@ -77,9 +77,9 @@ def _module(name: str, where: str) -> Any:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             cure = "install it, or run from the folder that holds it"
             raise GuardConfigError(f"{where}: no module {error.name}: {cure}") from error
-        raise GuardConfigError(f"{where}: module {name} fails on import: {_told(error)}") from error
+        raise GuardConfigError(f"{where}: module {name} fails on import: {told(error)}") from error
     except Exception as error:  # as above
-        raise GuardConfigError(f"{where}: module {name} fails on import: {_told(error)}") from error
+        raise GuardConfigError(f"{where}: module {name} fails on import: {told(error)}") from error
 
 
 def _entry_point(name: str, where: str) -> Any:
@@ -93,6 +93,6 @@ def _entry_point(name: str, where: str) -> Any:
     return load_object(point.value.partition("[")[0].replace(" ", ""), where)
 
 
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
     """An error as a part of a line."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]

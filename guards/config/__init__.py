@@ -15,7 +15,14 @@ from guards.config.guards import (
     scorers_of,
 )
 from guards.config.resources import Resources, open_resources
-from guards.config.scorers import CallableConfig, CascadeConfig, EmbeddingConfig, RulesConfig, ScorerConfig
+from guards.config.scorers import (
+    CallableConfig,
+    CascadeConfig,
+    EmbeddingConfig,
+    FrameworkConfig,
+    RulesConfig,
+    ScorerConfig,
+)
 
 __all__ = [
     "BreakerConfig",
@@ -24,6 +31,7 @@ __all__ = [
     "CustomConfig",
     "EmbeddingConfig",
     "EndpointConfig",
+    "FrameworkConfig",
     "GuardConfig",
     "InputClassifierConfig",
     "OutputFilterConfig",

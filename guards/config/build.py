@@ -10,7 +10,14 @@ from guards.config.guards import (
     ParallelConfig,
 )
 from guards.config.resources import Resources
-from guards.config.scorers import CallableConfig, CascadeConfig, EmbeddingConfig, RulesConfig, ScorerConfig
+from guards.config.scorers import (
+    CallableConfig,
+    CascadeConfig,
+    EmbeddingConfig,
+    FrameworkConfig,
+    RulesConfig,
+    ScorerConfig,
+)
 from guards.guard import Guard, Scorer
 from guards.input_classifier import InputClassifier
 from guards.loading import GuardConfigError, custom_guard, load_object
@@ -19,6 +26,7 @@ from guards.parallel import Parallel
 from guards.refusal_reranker import RefusalReranker
 from guards.scorers.callable import CallableScorer
 from guards.scorers.cascade import Cascade
+from guards.scorers.frameworks import framework_function
 from guards.scorers.heads import load_head
 from guards.scorers.rules import PII_RULES, RulesScorer, words_rule
 from guards.scorers.threads import DaemonThreads
@@ -70,6 +78,9 @@ def _scorer(config: ScorerConfig, resources: Resources | None, guard: str, key: 
         return Cascade(cheap, dear, config.band)
     if isinstance(config, CallableConfig):
         return _callable(config, f"guards.{guard}.{key}.function")
+    if isinstance(config, FrameworkConfig):
+        function = framework_function(config.package, config.options, f"guards.{guard}.{key}")
+        return CallableScorer(function, DaemonThreads(config.threads), config.max_match_chars)
     if isinstance(config, RulesConfig):
         words = tuple(words_rule(category, found) for category, found in config.words.items() if found)
         return RulesScorer(words + (PII_RULES if config.pii else ()))
