@@ -6,7 +6,7 @@ the two-threshold form of Chow, "On optimum recognition error and reject tradeof
 
 from dataclasses import dataclass, replace
 
-from guards.guard import Score, Scorer, impossible
+from guards.guard import Score, Scorer
 from guards.subject import Subject
 
 
@@ -39,7 +39,7 @@ class Cascade:
         cheap = await self.cheap.score(subject)
         p, (low, high) = cheap.p_unsafe, self.band
         sure = cheap.advice is not None if p is None else not low <= p <= high
-        if sure or impossible(cheap):
+        if sure:  # what is no probability (NaN, 1.5) is in no band: it stands, and is an error
             return replace(cheap, detail=_said(f"cheap {_shown(p)}", cheap.detail))
         dear = await self.dear.score(subject)
         said = _said(f"dear after cheap {_shown(p)}", dear.detail)

@@ -48,11 +48,16 @@ class Server:
         self.open = 0
         self.most_open = 0
         self.hanging = asyncio.Event()
-        self.all_closed = asyncio.Event()
+        self._all_closed = asyncio.Event()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
+
+    async def closed(self) -> None:
+        """Until the last connection has been closed."""
+        async with asyncio.timeout(30):
+            await self._all_closed.wait()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -68,7 +73,7 @@ class Server:
         self.connections += 1
         self.open += 1
         self.most_open = max(self.most_open, self.open)
-        self.all_closed.clear()
+        self._all_closed.clear()
         number = self.connections
         try:
             while await self._one(number, reader, writer):
@@ -79,7 +84,7 @@ class Server:
             writer.close()
             self.open -= 1
             if not self.open:
-                self.all_closed.set()
+                self._all_closed.set()
 
     async def _one(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")

@@ -4,8 +4,8 @@ import asyncio
 import gzip
 import logging
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import pytest
 
@@ -31,6 +31,12 @@ def stated(server: Server, **more: Any) -> EndpointConfig:
 
 
 Answer = Callable[[Asked], Reply]
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """What hangs is a failure after a minute, whatever was to end it."""
+    return asyncio.run(asyncio.wait_for(work, 60))
 
 
 def ask(
@@ -43,10 +49,10 @@ def ask(
         async with Server(reply) as server:
             async with open_endpoint(stated(server, **more)) as scorer:
                 found = [await check(scorer, subject, policy) for _ in range(times)]
-            await server.all_closed.wait()
+            await server.closed()
             return found, server
 
-    return asyncio.run(work())
+    return run(work())
 
 
 def in_turn(*replies: Reply) -> Answer:
@@ -247,7 +253,7 @@ def test_a_refused_connection_is_asked_again_and_then_an_error() -> None:
         async with open_endpoint(config) as scorer:  # nobody listens there any more
             return await check(scorer, PROMPT, CLOSED)
 
-    verdict = asyncio.run(work()).verdict
+    verdict = run(work()).verdict
     assert (verdict.status, verdict.action) == (Status.ERROR, Action.BLOCK)
     assert verdict.detail == "EndpointError: no connection: ConnectError, asked 3 times"
 
@@ -325,12 +331,12 @@ def test_a_check_that_is_cancelled_closes_its_connection_and_leaves_the_pool_usa
             checking = asyncio.create_task(check(scorer, PROMPT, CLOSED))
             await server.hanging.wait()
             checking.cancel()
-            await server.all_closed.wait()
+            await server.closed()
             with pytest.raises(asyncio.CancelledError):
                 await checking
             return await check(scorer, PROMPT, CLOSED), server.connections
 
-    found, connections = asyncio.run(work())
+    found, connections = run(work())
     assert (found.verdict.status, connections) == (Status.OK, 2)
 
 
@@ -348,7 +354,7 @@ def test_no_more_connections_than_stated_and_what_waits_for_one_is_queued() -> N
         async with Server(lambda asked: said("safe")) as server, open_endpoint(stated(server, connections=2)) as scorer:
             return list(await asyncio.gather(*(check(scorer, PROMPT, CLOSED) for _ in range(8)))), server
 
-    found, server = asyncio.run(work())
+    found, server = run(work())
     assert (server.most_open, len(server.asked)) == (2, 8)
     scores = [one.score for one in found if one.score is not None]
     assert len(scores) == 8
@@ -378,10 +384,10 @@ def test_guards_that_state_the_same_share_one_pool_which_ends_with_them() -> Non
                     guard = build_guard("g", config, resources)
                     assert isinstance(guard, InputClassifier)
                     assert (await check(guard.scorer, PROMPT, CLOSED)).verdict.status is Status.OK
-            await server.all_closed.wait()
+            await server.closed()
             return server
 
-    server = asyncio.run(work())
+    server = run(work())
     assert (len(server.asked), server.connections) == (3, 1)
 
 
@@ -400,7 +406,7 @@ def test_the_key_is_sent_and_shown_nowhere(monkeypatch: pytest.MonkeyPatch, capl
                 shown = [repr(scorer), repr(vars(scorer)), repr(vars(scorer.connection)), repr(found)]  # type: ignore[attr-defined]
             return [*shown, repr(config), config.model_dump_json()], server.asked
 
-    shown, asked = asyncio.run(work())
+    shown, asked = run(work())
     assert asked[0].headers["authorization"] == f"Bearer {KEY}"
     assert "HTTP 401 Unauthorized" in shown[3]
     assert KEY not in "\n".join([*shown, caplog.text])
