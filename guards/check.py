@@ -79,9 +79,11 @@ def _action(score: Score, policy: Policy) -> Action:
 
 
 def record_stages(trace: Trace, guard: str, score: Score | None, *, critical: bool) -> None:
-    """Write a score's waiting and working time as spans."""
+    """Write a score's waiting and working time as spans, and those of the scores that it replaces."""
     if score is None:
         return
+    for earlier in score.before:
+        record_stages(trace, guard, earlier, critical=critical)
     if score.started_ns > score.queued_ns:
         trace.span(guard, Stage.QUEUE, score.queued_ns, score.started_ns, critical=critical)
     read_ns = score.first_ns or score.ended_ns

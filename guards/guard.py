@@ -27,9 +27,10 @@ class Score:
     """What a scorer found in one text, and when it waited and worked (monotonic ns).
 
     `queued_ns` <= `started_ns` <= `first_ns` <= `ended_ns`: asked, work begun, first token of a written verdict
-    (0 where none is written), work done. `advice` is the action that the scorer itself asks for, None where its
-    probability decides; `rewritten` the text that it would put in the judged one's place. `detail` says what a
-    reader of the verdict should know, such as which scorer of several has spoken.
+    (0 where none is written), work done. `before` holds the scores of scorers that were asked first and whose
+    answers this one replaces: their time is the check's, too. `advice` is the action that the scorer itself asks
+    for, None where its probability decides; `rewritten` the text that it would put in the judged one's place.
+    `detail` says what a reader of the verdict should know, such as which scorer of several has spoken.
     """
 
     p_unsafe: float | None
@@ -43,6 +44,7 @@ class Score:
     advice: Action | None = None
     rewritten: str | None = None
     detail: str = ""
+    before: tuple["Score", ...] = ()
 
 
 class Scorer(Protocol):

@@ -17,13 +17,13 @@ from typing import Literal
 from guards.check import Policy, check, record_stages
 from guards.generation import Delta, GenerationRequest, Generator
 from guards.guard import Scorer
+from guards.prompt_edits import REDACTED
 from guards.pump import Pump
 from guards.trace import Stage
 from guards.verdict import Action, TextSpan, Verdict
 from guards.window import Window
 
 CUT = " [stopped by the output filter]"
-REDACTED = "[REDACTED]"
 
 
 @dataclass(frozen=True)

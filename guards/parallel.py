@@ -7,7 +7,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from guards.check import Check, check, record_stages
 from guards.generation import Delta, GenerationRequest, Generator
@@ -24,7 +24,9 @@ class Parallel:
 
     Each guard's threshold and failure policy hold; the one that blocks answers with its refusal. Verdicts and
     spans are recorded under the guards' own names. Critical are the spans of the check that decided: the one that
-    blocked, or the last to allow. A check that was cancelled by a block leaves no verdict; its time is `work`.
+    blocked, or the last to allow. A check that was cancelled by a block leaves no verdict; its time is `work`. A
+    scorer that asks to change the prompt blocks it: of two that judge at once, neither would have seen the other's
+    change.
     """
 
     guards: tuple[InputClassifier, ...]
@@ -43,7 +45,7 @@ class Parallel:
     async def _decide(self, request: GenerationRequest) -> InputClassifier | None:
         """The guard that blocked first; None when all have allowed."""
         trace, asked_ns = request.trace, request.trace.now_ns()
-        asked = [(g, asyncio.create_task(check(g.scorer, request.prompt, g.policy))) for g in self.guards]
+        asked = [(guard, asyncio.create_task(_check(guard, request))) for guard in self.guards]
         tasks = {task for _, task in asked}
         try:
             while True:
@@ -63,6 +65,14 @@ class Parallel:
             for _, task in asked:
                 task.cancel()
             await asyncio.gather(*(task for _, task in asked), return_exceptions=True)
+
+
+async def _check(guard: InputClassifier, request: GenerationRequest) -> Check:
+    found = await check(guard.scorer, request.prompt, guard.policy)
+    if found.verdict.action in (Action.REWRITE, Action.REDACT):
+        detail = f"a parallel guard cannot {found.verdict.action} the prompt. {found.verdict.detail}".rstrip()
+        return replace(found, verdict=replace(found.verdict, action=Action.BLOCK, detail=detail[:200]))
+    return found
 
 
 def _record(request: GenerationRequest, finished: Sequence[_Asked], decider: _Asked | None) -> None:

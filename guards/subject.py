@@ -25,3 +25,9 @@ class Subject:
     text: str
     side: Side = "prompt"
     conversation: tuple[Message, ...] = ()
+
+    @property
+    def turns(self) -> tuple[Message, ...]:
+        """The conversation; where there is none, the text as its only turn."""
+        role: Literal["user", "assistant"] = "user" if self.side == "prompt" else "assistant"
+        return self.conversation or (Message(role, self.text),)

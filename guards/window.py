@@ -53,7 +53,7 @@ class Window:
             return None
         kept, last = pending[end:], self._held[-1]
         tokens = self._tokens_out(kept)
-        out = _replace([pair for pair in inside if pair[1] <= end], pending[:end], mark)
+        out = masked(pending[:end], [pair for pair in inside if pair[1] <= end], mark)
         self._remember(out, tokens)
         self._held = [Delta(kept, last.tokens, last.emitted_ns)] if kept else []
         times = last.times if final else None
@@ -79,7 +79,8 @@ class Window:
             self._context_tokens -= self._context.popleft()[1]
 
 
-def _replace(pairs: Sequence[tuple[int, int]], text: str, mark: str) -> str:
+def masked(text: str, pairs: Sequence[tuple[int, int]], mark: str) -> str:
+    """`text` with each range [start, end) replaced by `mark`; `pairs` in order, those inside earlier ones are left."""
     pieces, at = [], 0
     for start, stop in pairs:
         if stop <= at:

@@ -1,6 +1,7 @@
 """Guards as a scenario states them, and how a statement becomes a guard."""
 
 from guards.config.build import build_guard, build_guards
+from guards.config.endpoint import EndpointConfig
 from guards.config.guards import (
     BreakerConfig,
     CustomConfig,
@@ -14,14 +15,24 @@ from guards.config.guards import (
     scorers_of,
 )
 from guards.config.resources import Resources, open_resources
-from guards.config.scorers import CallableConfig, EmbeddingConfig, RulesConfig, ScorerConfig
+from guards.config.scorers import (
+    CallableConfig,
+    CascadeConfig,
+    EmbeddingConfig,
+    FrameworkConfig,
+    RulesConfig,
+    ScorerConfig,
+)
 from guards.config.vllm import VllmHeadConfig, VllmJudgeConfig
 
 __all__ = [
     "BreakerConfig",
     "CallableConfig",
+    "CascadeConfig",
     "CustomConfig",
     "EmbeddingConfig",
+    "EndpointConfig",
+    "FrameworkConfig",
     "GuardConfig",
     "InputClassifierConfig",
     "OutputFilterConfig",

@@ -10,7 +10,14 @@ from guards.config.guards import (
     ParallelConfig,
 )
 from guards.config.resources import Resources
-from guards.config.scorers import CallableConfig, EmbeddingConfig, RulesConfig, ScorerConfig
+from guards.config.scorers import (
+    CallableConfig,
+    CascadeConfig,
+    EmbeddingConfig,
+    FrameworkConfig,
+    RulesConfig,
+    ScorerConfig,
+)
 from guards.guard import Guard, Scorer
 from guards.input_classifier import InputClassifier
 from guards.loading import GuardConfigError, custom_guard, load_object
@@ -18,6 +25,8 @@ from guards.output_filter import OutputFilter
 from guards.parallel import Parallel
 from guards.refusal_reranker import RefusalReranker
 from guards.scorers.callable import CallableScorer
+from guards.scorers.cascade import Cascade
+from guards.scorers.frameworks import framework_function
 from guards.scorers.heads import load_head
 from guards.scorers.rules import PII_RULES, RulesScorer, words_rule
 from guards.scorers.threads import DaemonThreads
@@ -45,14 +54,15 @@ def build_guard(name: str, config: GuardConfig, resources: Resources | None = No
         return custom_guard(config.class_, config.options, f"guards.{name}")
     if isinstance(config, InputClassifierConfig):
         scorer = config.guarded(_scorer(config.scorer, resources, name))
-        return InputClassifier(scorer, config.policy(_threshold(config.scorer)), config.gating, config.refusal, name)
+        policy = config.policy(_threshold(config.scorer), config.action)
+        return InputClassifier(scorer, policy, config.gating, config.refusal, name)
     if isinstance(config, OutputFilterConfig):
         scorer = config.guarded(_scorer(config.scorer, resources, name))
         policy = config.policy(_threshold(config.scorer), config.action)
         return OutputFilter(scorer, policy, config.chunk_tokens, config.context_tokens, config.release, name)
     return RefusalReranker(
         scorer=config.guarded(_scorer(config.scorer, resources, name)),
-        harm=config.guarded(_scorer(config.harm, resources, name)),
+        harm=config.guarded(_scorer(config.harm, resources, name, "harm")),
         n=config.n,
         temperature=config.temperature,
         refusal_weight=config.refusal_weight,
@@ -65,9 +75,15 @@ def build_guard(name: str, config: GuardConfig, resources: Resources | None = No
     )
 
 
-def _scorer(config: ScorerConfig, resources: Resources | None, guard: str) -> Scorer:
+def _scorer(config: ScorerConfig, resources: Resources | None, guard: str, key: str = "scorer") -> Scorer:
+    if isinstance(config, CascadeConfig):
+        cheap, dear = (_scorer(part, resources, guard, f"{key}.cascade.{i}") for i, part in enumerate(config.cascade))
+        return Cascade(cheap, dear, config.band)
     if isinstance(config, CallableConfig):
-        return _callable(config, f"guards.{guard}.scorer.function")
+        return _callable(config, f"guards.{guard}.{key}.function")
+    if isinstance(config, FrameworkConfig):
+        function = framework_function(config.package, config.options, f"guards.{guard}.{key}")
+        return CallableScorer(function, DaemonThreads(config.threads), config.max_match_chars)
     if isinstance(config, RulesConfig):
         words = tuple(words_rule(category, found) for category, found in config.words.items() if found)
         return RulesScorer(words + (PII_RULES if config.pii else ()))
@@ -82,5 +98,7 @@ def _callable(config: CallableConfig, where: str) -> CallableScorer:
 
 
 def _threshold(config: ScorerConfig) -> float:
-    """The scorer's own operating point."""
+    """The scorer's own operating point; a cascade's is the dear one's."""
+    if isinstance(config, CascadeConfig):
+        return _threshold(config.cascade[1])
     return load_head(config.head).threshold if isinstance(config, EmbeddingConfig) else 0.5

@@ -26,7 +26,9 @@ class _GuardConfig(Strict):
     threshold: Probability | None = None  # None: the scorer's own operating point
     breaker: BreakerConfig | None = None
 
-    def policy(self, scorer_threshold: float, action: Literal["block", "redact", "flag"] = "block") -> Policy:
+    def policy(
+        self, scorer_threshold: float, action: Literal["block", "redact", "rewrite", "flag"] = "block"
+    ) -> Policy:
         """Threshold and failure policy."""
         threshold = scorer_threshold if self.threshold is None else self.threshold
         # A breaker keeps the timeout itself, since it must know of it.
@@ -40,12 +42,23 @@ class _GuardConfig(Strict):
 
 
 class InputClassifierConfig(_GuardConfig):
-    """Judges the prompt."""
+    """Judges the prompt. `action` is what becomes of an unsafe one.
+
+    `flag` lets it pass and records the verdict; `rewrite` sends the scorer's own wording on, `redact` the prompt with
+    its spans masked. Where the scorer gives neither wording nor spans, the prompt is blocked.
+    """
 
     kind: Literal["input-classifier"]
     scorer: ScorerConfig = EmbeddingConfig(kind="embedding")
     gating: Literal["blocking", "speculative", "monitor"] = "blocking"
+    action: Literal["block", "flag", "rewrite", "redact"] = "block"
     refusal: str = REFUSAL
+
+    @model_validator(mode="after")
+    def _monitor_changes_nothing(self) -> "InputClassifierConfig":
+        if self.gating == "monitor" and self.action in ("rewrite", "redact"):
+            raise ValueError(f"`gating: monitor` cannot {self.action}: use `action: flag`, or another gating")
+        return self
 
 
 class OutputFilterConfig(_GuardConfig):
@@ -146,6 +159,11 @@ def check_members(configs: Mapping[str, GuardConfig]) -> None:
                 )
             if other.gating != "blocking":
                 raise ValueError(f"{where} names `{member}`, which is {other.gating}: make it `gating: blocking`")
+            if other.action in ("rewrite", "redact"):
+                raise ValueError(
+                    f"{where} names `{member}`, whose action is {other.action}: guards that judge at once can only "
+                    "block or flag"
+                )
 
 
 def scorers_of(config: GuardConfig) -> Iterator[ScorerConfig]:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
+from guards.config.endpoint import EndpointConfig, open_endpoint
 from guards.config.guards import GuardConfig, scorers_of
 from guards.config.scorers import EmbeddingConfig, ScorerConfig, parts
 from guards.config.vllm import VllmHeadConfig, VllmJudgeConfig, open_models
@@ -44,7 +45,7 @@ async def open_resources(
     `host` opens and keeps the models of scorers that need an engine; it is closed by who made it.
 
     Raises:
-        GuardConfigError: a model that cannot be had as it is stated.
+        GuardConfigError: a model that cannot be had as it is stated, or a key that is not set.
         WorkerDied: a worker process did not start.
     """
     asked = (*(scorer for config in configs for scorer in scorers_of(config)), *also)
@@ -58,6 +59,9 @@ async def open_resources(
             stack.push_async_callback(worker.close)
             for key, config in embedded.items():
                 started[key] = EmbeddingScorer(worker, config.head, "refusal" if config.refusal else None)
+        for key, part in wanted.items():
+            if isinstance(part, EndpointConfig):
+                started[key] = await stack.enter_async_context(open_endpoint(part))
         models = {key: config for key, config in wanted.items() if isinstance(config, VllmJudgeConfig | VllmHeadConfig)}
         started |= await open_models(models, host)
         yield Resources(started)

@@ -4,15 +4,17 @@ import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from numbers import Real
 from typing import Any
 
 from guards.guard import Score
 from guards.scorers.threads import DaemonThreads
 from guards.subject import Subject
-from guards.verdict import TextSpan
+from guards.verdict import Action, TextSpan
 
-_KEYS = frozenset({"p_unsafe", "p_refusal", "categories", "spans"})
+_KEYS = frozenset({"p_unsafe", "p_refusal", "categories", "spans", "action", "rewritten", "detail"})
+_CONTEXT = frozenset({"conversation", "side"})
 
 
 class NotAScore(TypeError):
@@ -21,14 +23,22 @@ class NotAScore(TypeError):
 
 @dataclass(frozen=True)
 class CallableScorer:
-    """p(unsafe) from `function(text)`: a float, or a mapping of p_unsafe, p_refusal, categories, spans.
+    """p(unsafe) from `function(text)`: a float, or a mapping of what `Score` holds.
 
-    A span is (start, end) or (start, end, category), in characters of the text. A sync function runs in
-    `threads` threads of the scorer's own; one that outlives its timeout keeps its thread until it returns.
-    `max_match_chars` is the longest span that it can find, which an output filter that redacts must know.
+    A parameter after the first that is named `conversation` gets the turns, a list of {"role", "content"}, the
+    judged one last; one named `side` gets "prompt" or "answer". Both are passed by keyword.
+
+    Keys of the mapping: `p_unsafe` (may be left out where `action` is given), `p_refusal`, `categories`; `spans`,
+    each (start, end) or (start, end, category) in characters of the text; `action`, one of allow, block, redact,
+    rewrite and flag, which goes before the guard's threshold; `rewritten`, the text to put in the judged one's
+    place; `detail`, what a reader of the verdict should know.
+
+    A sync function runs in `threads` threads of the scorer's own; one that outlives its timeout keeps its thread
+    until it returns. `max_match_chars` is the longest span that it can find, which an output filter that redacts
+    must know.
     """
 
-    function: Callable[[str], Any]
+    function: Callable[..., Any]
     threads: DaemonThreads = field(default_factory=DaemonThreads)
     max_match_chars: int = 0
     now_ns: Callable[[], int] = field(default=time.monotonic_ns)
@@ -40,21 +50,39 @@ class CallableScorer:
             NotAScore: the function returned something else.
             Exception: whatever the function raises.
         """
-        text, queued_ns = subject.text, self.now_ns()
+        ask, queued_ns = partial(self.function, subject.text, **self._context(subject)), self.now_ns()
         if _is_async(self.function):
-            found, started_ns = self.function(text), queued_ns
+            found, started_ns = ask(), queued_ns
         else:
-            found, started_ns, ended_ns = await self.threads.run(lambda: self._timed(text))
+            found, started_ns, ended_ns = await self.threads.run(lambda: self._timed(ask))
         if inspect.isawaitable(found):
             found, ended_ns = await found, self.now_ns()
         return _score(found, queued_ns, started_ns, ended_ns)
 
-    def _timed(self, text: str) -> tuple[Any, int, int]:
+    def _timed(self, ask: Callable[[], Any]) -> tuple[Any, int, int]:
         started_ns = self.now_ns()
-        return self.function(text), started_ns, self.now_ns()
+        return ask(), started_ns, self.now_ns()
+
+    def _context(self, subject: Subject) -> dict[str, Any]:
+        """What the function asks for beside the text."""
+        context: dict[str, Any] = {}
+        if "conversation" in self._asked_for:
+            context["conversation"] = [{"role": turn.role, "content": turn.content} for turn in subject.turns]
+        if "side" in self._asked_for:
+            context["side"] = subject.side
+        return context
+
+    @cached_property
+    def _asked_for(self) -> frozenset[str]:
+        try:
+            parameters = list(inspect.signature(self.function).parameters.values())[1:]
+        except ValueError:
+            return frozenset()  # a built-in function that does not say
+        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        return _CONTEXT & {parameter.name for parameter in parameters if parameter.kind in named}
 
 
-def _is_async(function: Callable[[str], Any]) -> bool:
+def _is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
@@ -63,18 +91,36 @@ def _score(found: Any, queued_ns: int, started_ns: int, ended_ns: int) -> Score:
         return Score(_number("the result", found), queued_ns, started_ns, ended_ns)
     if unknown := sorted(str(key) for key in found if key not in _KEYS):
         raise NotAScore(f"unknown key {unknown[0]}: there are {', '.join(sorted(_KEYS))}")
-    if "p_unsafe" not in found:
+    p_unsafe, advice = found.get("p_unsafe"), _advice(found.get("action"))
+    if p_unsafe is None and advice is None:
         raise NotAScore("p_unsafe is missing")
     p_refusal = found.get("p_refusal")
     return Score(
-        _number("p_unsafe", found["p_unsafe"]),
+        None if p_unsafe is None else _number("p_unsafe", p_unsafe),
         queued_ns,
         started_ns,
         ended_ns,
         None if p_refusal is None else _number("p_refusal", p_refusal),
         _categories(found.get("categories", ())),
         tuple(_span(span) for span in _several("spans", found.get("spans", ()))),
+        advice=advice,
+        rewritten=_text("rewritten", found.get("rewritten")),
+        detail=_text("detail", found.get("detail")) or "",
     )
+
+
+def _advice(found: Any) -> Action | None:
+    if found is None:
+        return None
+    if not isinstance(found, str) or found not in tuple(Action):
+        raise NotAScore(f"action is {_shown(found)}, not one of {', '.join(Action)}")
+    return Action(found)
+
+
+def _text(what: str, found: Any) -> str | None:
+    if found is not None and not isinstance(found, str):
+        raise NotAScore(f"{what} is {_shown(found)}, not a text")
+    return found
 
 
 def _number(what: str, found: Any) -> float:

@@ -5,8 +5,9 @@
 
 For TTFT the token that was needed is the first; for E2EL the last, or the chosen candidate's last where a
 reranker waited for the others; a call that brought only candidates that were passed over is not the engine's
-time but the reranker's. A user of a request that was blocked while the engine had to be aborted did
-not wait for the engine at all. Lag, direct and engine add up to the latency exactly.
+time but the reranker's. A user of a request that was blocked while the engine had to be aborted did not wait for the
+engine at all, nor did one wait for a call that was aborted and made again (a prompt that a guard rewrote while
+generation ran). Lag, direct and engine add up to the latency exactly.
 """
 
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def timeline(trial: StoredTrial, calls: Calls, spans: Spans, metric: str) -> Tim
 def _engine(calls: Calls, spans: Spans, n: int, metric: str) -> tuple[Ints, Ints]:
     """When each request called the engine, and when the token came that it needed; 0 where none did."""
     far = np.iinfo(np.int64).max
-    begun, kept = np.full(n, far), ~passed_over(calls, spans)
+    begun, kept = np.full(n, far), ~passed_over(calls, spans) & ~_made_again(calls, n)
     np.minimum.at(begun, calls.request[kept], calls.sent_ns[kept])
     if metric == "ttft_ms":
         needed = np.full(n, far)
@@ -83,6 +84,13 @@ def _engine(calls: Calls, spans: Spans, n: int, metric: str) -> tuple[Ints, Ints
         needed[spans.request[chosen]] = spans.start_ns[chosen]
     begun[begun == far] = 0
     return begun, needed
+
+
+def _made_again(calls: Calls, n: int) -> Bools:
+    """Which calls had been aborted by when their request called the engine again."""
+    last = np.zeros(n, dtype=np.int64)
+    np.maximum.at(last, calls.request, calls.sent_ns)
+    return np.asarray(calls.aborted & (calls.ended_ns <= last[calls.request]))
 
 
 def _until_the_cut(table: pa.Table, needed: Ints, spans: Spans) -> Ints:

@@ -18,6 +18,7 @@ from guards.output_filter import OutputFilter
 from guards.refusal_reranker import RefusalReranker
 from guards.subject import Subject
 from guards.trace import Stage
+from guards.verdict import Action
 from profiler.analysis.columns import Calls, Spans
 from profiler.analysis.ledger import METRICS, fit_of, ledgers_of, sums_of, wastes_of
 from profiler.analysis.ledger_entries import Ledger
@@ -290,3 +291,21 @@ def test_a_batch_that_two_guards_share_is_worked_off_once() -> None:
     guards = np.array([0, 1, 1], dtype=np.int64)
     table = Spans(zeros, start, start + 20, zeros == 0, guards, zeros, ("a", "b"), (Stage.PREFILL.value,))
     assert Work.of(table).between(np.array([0]), np.array([100]))[0] * 1e6 == pytest.approx(40.0)
+
+
+class Rewriter(Judge):
+    """Has every prompt put in other words of the same length."""
+
+    async def score(self, subject: Subject) -> Score:
+        found = await super().score(subject)
+        return replace(found, advice=Action.REWRITE, rewritten=subject.text.upper())
+
+
+def test_generation_that_a_rewrite_starts_again_was_not_waited_for(scenario: Scenario) -> None:
+    ledger = found(scenario, lambda _: {"again": [InputClassifier(Rewriter(takes_s=0.5), gating="speculative")]})
+    for metric in METRICS:
+        one = ledger["again", metric]
+        assert one.direct.estimate == pytest.approx(500.0, abs=0.01)
+        assert one.stages_ms[Stage.PREFILL] == pytest.approx(500.0, abs=0.01)
+    # The first call's tokens were for nobody.
+    assert ledger["again", "e2el_ms"].waste.estimate > 0

@@ -16,6 +16,7 @@ from guards.guard import Guard, Score
 from guards.input_classifier import REFUSAL, InputClassifier
 from guards.output_filter import CUT, REDACTED, OutputFilter
 from guards.refusal_reranker import RefusalReranker
+from guards.scorers.callable import CallableScorer
 from guards.scorers.embedding import EmbeddingScorer
 from guards.scorers.heads import load_head
 from guards.scorers.rules import RulesScorer, words_rule
@@ -101,6 +102,22 @@ def test_a_harmful_prompt_is_refused_and_no_generated_text_gets_out(real: Real, 
     assert deltas[0].finish_reason == "blocked"
     assert all(call.aborted for call in request.trace.engine_calls)
     assert len(request.trace.engine_calls) == (0 if gating == "blocking" else 1)
+
+
+def test_a_prompt_that_is_rewritten_while_generation_runs_is_answered_anew(real: Real) -> None:
+    async def asks_for_france(text: str) -> dict[str, Any]:
+        before = real.engine.counters().generation_tokens
+        while real.engine.counters().generation_tokens == before:
+            await asyncio.sleep(0.01)
+        return {"action": "rewrite", "rewritten": FRANCE}
+
+    guard = InputClassifier(CallableScorer(asks_for_france), gating="speculative")
+    request = ask("Tell me a very long story about a dragon.", 60)
+    deltas = real.run(answer(guarded(real, guard), request))
+    assert "Paris" in text_of(deltas)
+    first, second = request.trace.engine_calls
+    assert (first.aborted, second.aborted) == (True, False)
+    assert 0 < first.output_tokens < 60
 
 
 def test_a_harmless_prompt_passes_the_input_classifier(real: Real) -> None:

@@ -22,6 +22,9 @@ from guards.verdict import Action, Status, TextSpan
 from profiler.engines.modelled import ModelledEngine
 from profiler.engines.virtual_time import now_ns, run_virtual
 
+KEYS = ("p_unsafe", "p_refusal", "categories", "spans", "action", "rewritten", "detail")
+TURNS = (Message("system", "be kind"), Message("user", "hello"), Message("assistant", "hi"), Message("user", "more"))
+
 
 def checked(function: Any, policy: Policy | None = None) -> Check:
     return asyncio.run(check(CallableScorer(function), Subject("some text"), policy or Policy()))
@@ -40,6 +43,54 @@ def test_a_mapping_may_say_more() -> None:
 
 
 @pytest.mark.parametrize(
+    ("returned", "action"),
+    [
+        ({"action": "allow", "p_unsafe": 0.9}, Action.ALLOW),
+        ({"action": "block"}, Action.BLOCK),
+        ({"action": "flag", "p_unsafe": 0.9}, Action.FLAG),
+        ({"action": Action.REWRITE, "rewritten": "better"}, Action.REWRITE),
+        ({"action": "rewrite"}, Action.BLOCK),
+        ({"action": "redact", "spans": [(0, 4)]}, Action.REDACT),
+        ({"action": None, "p_unsafe": 0.9}, Action.BLOCK),
+    ],
+)
+def test_an_action_of_the_functions_own_goes_before_the_threshold(returned: Any, action: Action) -> None:
+    found = checked(lambda text: {**returned, "detail": "because"})
+    assert (found.verdict.action, found.verdict.status, found.verdict.detail) == (action, Status.OK, "because")
+    assert found.score is not None and found.score.rewritten == returned.get("rewritten")
+
+
+def test_a_function_is_given_the_turns_and_the_side_where_it_asks_for_them() -> None:
+    seen: list[Any] = []
+
+    def sync(text: str, side: str, *, conversation: list[dict[str, str]]) -> float:
+        seen.append((text, side, conversation))
+        return 0.0
+
+    async def asks_for_turns(text: str, conversation: list[dict[str, str]] | None = None) -> float:
+        seen.append((text, conversation))
+        return 0.0
+
+    turns = [{"role": turn.role, "content": turn.content} for turn in TURNS]
+    asyncio.run(CallableScorer(sync).score(Subject("hello\nmore", "prompt", TURNS)))
+    asyncio.run(CallableScorer(asks_for_turns).score(Subject("hello\nmore", "prompt", TURNS)))
+    assert seen == [("hello\nmore", "prompt", turns), ("hello\nmore", turns)]
+
+
+def test_without_a_conversation_the_text_is_the_only_turn() -> None:
+    def function(text: str, conversation: list[dict[str, str]], side: str) -> dict[str, Any]:
+        return {"action": "allow", "detail": f"{side}: {conversation}"}
+
+    score = asyncio.run(CallableScorer(function).score(Subject("an answer", "answer")))
+    assert score.detail == "answer: [{'role': 'assistant', 'content': 'an answer'}]"
+
+
+@pytest.mark.parametrize("function", [lambda side: float(side == "some text"), lambda text, **more: float(len(more))])
+def test_only_named_parameters_after_the_text_are_filled(function: Any) -> None:
+    assert checked(function).verdict.p_unsafe == (1.0 if function("some text") else 0.0)
+
+
+@pytest.mark.parametrize(
     ("returned", "said"),
     [
         (None, "the result is NoneType None"),
@@ -49,6 +100,12 @@ def test_a_mapping_may_say_more() -> None:
         (1.5, "p_unsafe is 1.5"),
         ({}, "p_unsafe is missing"),
         ({"p_unsafe": 0.1, "unsafe": True}, "unknown key unsafe"),
+        ({"rewritten": "better"}, "p_unsafe is missing"),
+        ({"action": None}, "p_unsafe is missing"),
+        ({"p_unsafe": 0.1, "action": "deny"}, "action is str 'deny', not one of allow, block, redact, rewrite, flag"),
+        ({"p_unsafe": 0.1, "action": ["block"]}, "action is list ['block']"),
+        ({"p_unsafe": 0.1, "action": "rewrite", "rewritten": 3}, "rewritten is int 3, not a text"),
+        ({"p_unsafe": 0.1, "detail": b"x"}, "detail is bytes b'x', not a text"),
         ({"p_unsafe": 0.1, "p_refusal": float("inf")}, "p_refusal is inf"),
         ({"p_unsafe": 0.1, "categories": "violence"}, "categories: str 'violence' is not a list"),
         ({"p_unsafe": 0.1, "categories": [3]}, "categories are list [3]"),
@@ -69,7 +126,7 @@ def test_anything_else_is_an_error_and_never_safe(returned: Any, said: str) -> N
         st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5) | st.binary(max_size=5),
         lambda inner: (
             st.lists(inner, max_size=3)
-            | st.dictionaries(st.sampled_from(["p_unsafe", "p_refusal", "categories", "spans", 1]), inner, max_size=4)
+            | st.dictionaries(st.sampled_from([*KEYS, 1]), inner | st.sampled_from(Action), max_size=4)
         ),
         max_leaves=6,
     )
@@ -80,7 +137,11 @@ def test_whatever_is_returned_a_judgement_has_a_probability(returned: Any) -> No
 
     verdict = run_virtual(lambda: check(CallableScorer(function, now_ns=now_ns), Subject("text"), Policy())).verdict
     assert verdict.status in (Status.OK, Status.ERROR)
-    assert (verdict.status is Status.OK) == (verdict.p_unsafe is not None and 0 <= verdict.p_unsafe <= 1)
+    advised = isinstance(returned, dict) and returned.get("action") in tuple(Action)
+    if verdict.status is Status.OK:
+        assert advised if verdict.p_unsafe is None else 0 <= verdict.p_unsafe <= 1
+    else:
+        assert verdict.p_unsafe is None
 
 
 def test_an_async_function_runs_on_the_event_loop_and_its_time_is_work() -> None:
