@@ -21,6 +21,7 @@ setup(
         "py-spy>=0.4",
         "platformdirs>=4",
         "msgspec>=0.18",
+        "google-re2>=1.1",
         "pyarrow>=17",
         "torch>=2.9",
         "transformers>=4.57",

@@ -32,7 +32,7 @@ class Breaker:
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """Closed, with no failure so far."""
-        self._scorer, self._limit, self._now_ns = scorer, failures, now_ns
+        self.scorer, self._limit, self._now_ns = scorer, failures, now_ns
         self._cooldown_ns, self._timeout_ms = round(cooldown_s * 1e9), timeout_ms
         self._failed = 0
         self._retry_ns: int | None = None  # None while closed
@@ -41,7 +41,7 @@ class Breaker:
     @property
     def max_match_chars(self) -> int:
         """The wrapped scorer's."""
-        return self._scorer.max_match_chars
+        return self.scorer.max_match_chars
 
     async def score(self, subject: Subject) -> Score:
         """Judge one subject, if the breaker lets it.
@@ -60,7 +60,7 @@ class Breaker:
         timer = asyncio.timeout(None if self._timeout_ms is None else self._timeout_ms / 1e3)
         try:
             async with timer:
-                return await self._scorer.score(subject)
+                return await self.scorer.score(subject)
         except TimeoutError as error:
             if timer.expired():
                 raise TimeoutError(f"no answer in {self._timeout_ms:g} ms") from error

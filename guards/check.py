@@ -40,24 +40,26 @@ async def check(scorer: Scorer, subject: Subject, policy: Policy) -> Check:
     except TimeoutError as error:
         # A scorer has timeouts of its own, too: a connection's, or the breaker's.
         detail = f"no answer in {policy.timeout_ms:g} ms" if timer.expired() else str(error)
-        return Check(_no_verdict(policy, Status.TIMEOUT, detail), None)
+        return Check(failed(policy, Status.TIMEOUT, detail), None)
     except Skipped as why:
-        return Check(_no_verdict(policy, Status.SKIPPED, str(why)), None)
+        return Check(failed(policy, Status.SKIPPED, str(why)), None)
     except Exception as error:  # noqa: BLE001 - whatever a guard raises is counted, never lost or fatal
-        return Check(_no_verdict(policy, Status.ERROR, f"{type(error).__name__}: {error}"), None)
-    return Check(_verdict(score, policy), score)
+        return Check(failed(policy, Status.ERROR, f"{type(error).__name__}: {error}"), None)
+    return judged(score, policy)
 
 
-def _no_verdict(policy: Policy, status: Status, detail: str) -> Verdict:
+def failed(policy: Policy, status: Status, detail: str) -> Verdict:
+    """The verdict of a scorer that gave no score."""
     action = Action.ALLOW if policy.on_error == "open" else Action.BLOCK
     return Verdict(action, status=status, detail=detail[:200])
 
 
-def _verdict(score: Score, policy: Policy) -> Verdict:
-    p = score.p_unsafe
+def judged(score: Score, policy: Policy) -> Check:
+    """What the policy makes of a score."""
     if wrong := impossible(score):
-        return _no_verdict(policy, Status.ERROR, wrong)
-    return Verdict(_action(score, policy), p, score.p_refusal, score.categories, score.spans, detail=score.detail[:200])
+        return Check(failed(policy, Status.ERROR, wrong), score)
+    action, detail = _action(score, policy), score.detail[:200]
+    return Check(Verdict(action, score.p_unsafe, score.p_refusal, score.categories, score.spans, detail=detail), score)
 
 
 def _action(score: Score, policy: Policy) -> Action:

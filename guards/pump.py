@@ -22,7 +22,7 @@ class Pump:
         self._source = source
         # A deque and a future in place of asyncio.Queue: half a microsecond of CPU less for every delta.
         self._deltas: deque[Delta] = deque()
-        self._ended = False
+        self._ended = self._told = self._woken = False
         self._reader: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -52,6 +52,35 @@ class Pump:
         finally:
             self._ended = True
             self._wake()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the end of the stream was read."""
+        return self._told
+
+    def wake(self, *_: object) -> None:
+        """Let `news` return: something else has happened."""
+        self._woken = True
+        self._wake()
+
+    async def news(self) -> Delta | None:
+        """The next delta; None, in its place among them, once at the end and whenever `wake` was called.
+
+        Raises:
+            Exception: whatever the stream raised, at its end.
+        """
+        while not self._deltas:
+            if self._woken:
+                self._woken = False
+                return None
+            if self._ended and not self._told:
+                self._told = True
+                if self._task is not None:
+                    await self._task
+                return None
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
+        return self._deltas.popleft()
 
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():

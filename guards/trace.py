@@ -75,13 +75,18 @@ class GuardVerdict:
 
 @dataclass(slots=True)
 class Trace:
-    """The recorder that travels with a request. Append-only; one event loop writes it."""
+    """The recorder that travels with a request. Append-only; one event loop writes it.
+
+    `exposed_tokens`: of an answer that was cut, the tokens that had reached the user by then and belong to the chunk
+    (or span) that was judged unsafe, or came after it. 0 where a failed check has cut it: nobody knows.
+    """
 
     now_ns: Callable[[], int] = time.monotonic_ns
     spans: list[StageSpan] = field(default_factory=list)
     engine_calls: list[EngineCall] = field(default_factory=list)
     verdicts: list[GuardVerdict] = field(default_factory=list)
     chosen_candidate: int = 0
+    exposed_tokens: int = 0
 
     def span(self, guard: str, stage: Stage, start_ns: int, end_ns: int, *, critical: bool) -> None:
         """Record a stretch of time."""

@@ -26,7 +26,9 @@ class _GuardConfig(Strict):
     threshold: Probability | None = None  # None: the scorer's own operating point
     breaker: BreakerConfig | None = None
 
-    def policy(self, scorer_threshold: float, action: Literal["block", "redact", "flag"] = "block") -> Policy:
+    def policy(
+        self, scorer_threshold: float, action: Literal["block", "redact", "rewrite", "flag"] = "block"
+    ) -> Policy:
         """Threshold and failure policy."""
         threshold = scorer_threshold if self.threshold is None else self.threshold
         # A breaker keeps the timeout itself, since it must know of it.
@@ -49,19 +51,21 @@ class InputClassifierConfig(_GuardConfig):
 
 
 class OutputFilterConfig(_GuardConfig):
-    """Judges the text while it streams."""
+    """Judges the text while it streams; `chunk_tokens: whole`: once, at the end."""
 
     kind: Literal["output-filter"]
     scorer: ScorerConfig = EmbeddingConfig(kind="embedding", head="answer")
-    chunk_tokens: int = Field(default=16, ge=1)
+    chunk_tokens: Annotated[int, Field(ge=1)] | Literal["whole"] = 16
     context_tokens: int = Field(default=48, ge=0)
     release: Literal["first", "after"] = "after"
-    action: Literal["block", "redact"] = "block"
+    action: Literal["block", "redact", "rewrite", "flag"] = "block"
 
     @model_validator(mode="after")
-    def _redaction_waits(self) -> "OutputFilterConfig":
-        if self.action == "redact" and self.release == "first":
-            raise ValueError("`action: redact` needs `release: after`: what has gone out cannot be redacted")
+    def _text_is_still_there(self) -> "OutputFilterConfig":
+        if self.action in ("redact", "rewrite") and self.release == "first":
+            raise ValueError(f"`action: {self.action}` needs `release: after`: what has gone out cannot be changed")
+        if self.action == "rewrite" and self.chunk_tokens != "whole":
+            raise ValueError("`action: rewrite` needs `chunk_tokens: whole`: a scorer rewrites an answer, not a chunk")
         return self
 
 
