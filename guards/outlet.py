@@ -27,10 +27,10 @@ class Outlet:
         """Nothing came yet."""
         self.end = 0  # of the engine's text
         self.out = 0  # what is before has gone out, or was replaced
-        self._marked = -1  # where the last replaced text ends
+        self._marks: deque[tuple[int, int]] = deque()  # what was replaced, each by one mark
         self._held: deque[tuple[int, Delta]] = deque()  # with the offset at which each ends
         self._spans: list[TextSpan] = []
-        self._gone: deque[tuple[int, int]] = deque()  # ends and tokens of what has gone out
+        self._gone: deque[tuple[int, int]] = deque()  # what has gone out: where what is shown of it ends, and its tokens
 
     def add(self, delta: Delta) -> None:
         """The engine has written more."""
@@ -52,18 +52,23 @@ class Outlet:
         while self._held and self._held[0][0] <= self.out:
             end, last = self._held.popleft()
             tokens += last.tokens
-            self._gone.append((end, last.tokens))
+            self._gone.append((self._shown(end) if self._marks else end, last.tokens))
         return Released(text, tokens, oldest.emitted_ns, last)
 
     def exposed(self, start: int) -> int:
-        """Tokens that have gone out with text at or after `start`."""
+        """Tokens that have gone out with text at or after `start`, as they were."""
         return sum(tokens for end, tokens in self._gone if end > start)
 
     def forget(self, floor: int) -> None:
         """Nobody will ask for tokens before `floor`."""
-        gone = self._gone
-        while gone and gone[0][0] <= floor:
-            gone.popleft()
+        while self._gone and self._gone[0][0] <= floor:
+            self._gone.popleft()
+        while len(self._marks) > 1 and self._marks[0][1] <= min(floor, self.out):
+            self._marks.popleft()
+
+    def _shown(self, end: int) -> int:
+        """Where what was shown of the text before `end` ends."""
+        return min((start for start, stop in self._marks if start < end <= stop), default=end)
 
     def _text(self, limit: int) -> str:
         """The engine's text from `out` to `limit`."""
@@ -83,8 +88,11 @@ class Outlet:
                 later.append(span)
             elif span.end > self.out:
                 begin = max(span.start, self.out)
-                if begin > self._marked:
+                if self._marks and begin <= self._marks[-1][1]:
+                    begin = self._marks.pop()[0]
+                else:
                     pieces += [raw[self.out - start : begin - start], REDACTED]
-                self.out = self._marked = span.end
+                self._marks.append((begin, span.end))
+                self.out = span.end
         self._spans = later
         return "".join([*pieces, raw[self.out - start :]])
