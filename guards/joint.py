@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from guards.generation import Delta, GenerationRequest, Generator
 from guards.lane import Lane
-from guards.pump import Pump
+from guards.pump import Direct, Pump
 from guards.span_watch import SpanWatch
 from guards.spans import span_scorer
 from guards.standing import FilterSettings, Watch
@@ -42,7 +42,8 @@ async def filtered(
 ) -> AsyncIterator[Delta]:
     """The stream of `inner` as `filters` let it go out; each of several candidates by itself."""
     lanes: dict[int, Lane] = {}
-    async with Pump(inner.generate(request)) as stream:
+    source = Direct if all(span_scorer(one.scorer) is not None for one in filters) else Pump
+    async with source(inner.generate(request)) as stream:
         try:
             while not _ended(lanes, stream, request):
                 delta = await stream.news()
@@ -59,14 +60,15 @@ async def filtered(
             await asyncio.gather(*(watch.close() for lane in lanes.values() for watch in lane.watches))
 
 
-def _ended(lanes: dict[int, Lane], stream: Pump, request: GenerationRequest) -> bool:
+def _ended(lanes: dict[int, Lane], stream: Pump | Direct, request: GenerationRequest) -> bool:
     """All was delivered. After a cut, what the engine still has to say is of no interest."""
-    if any(not lane.over for lane in lanes.values()):
-        return False
+    for lane in lanes.values():
+        if not lane.over:
+            return False
     return stream.ended or (len(lanes) == request.sampling.n and any(lane.cut for lane in lanes.values()))
 
 
-def _watches(filters: Sequence[FilterSettings], request: GenerationRequest, stream: Pump) -> list[Watch]:
+def _watches(filters: Sequence[FilterSettings], request: GenerationRequest, stream: Pump | Direct) -> list[Watch]:
     found: list[Watch] = []
     for one in filters:
         if (scorer := span_scorer(one.scorer)) is not None:

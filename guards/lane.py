@@ -1,6 +1,6 @@
 """One answer under its output filters: what they have let go out, and its end."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 
 from guards.generation import Delta
@@ -19,53 +19,57 @@ class Lane:
         self.watches, self._trace, self._outlet = watches, trace, Outlet()
         self._holders = [watch for watch in watches if watch.filter.release == "after"]
         self._followers = [watch for watch in watches if watch.filter.release == "first"]
-        self._pacer = (
-            self._holders[0].filter.name if self._holders else ""
-        )  # who has passed least, and so holds the text
+        # Who has passed least, and so holds the text.
+        self._pacer = self._holders[0].filter.name if self._holders else ""
         self._newest: Delta | None = None
         self._final = False
         self.over = self.cut = False
 
-    def add(self, delta: Delta) -> Iterator[Delta]:
+    def add(self, delta: Delta) -> Sequence[Delta]:
         """The engine has written more: what may go out now."""
         if self.over:
-            return
-        self._newest, self._final = delta, self._final or delta.finish_reason is not None
+            return ()
+        final = self._final = self._final or delta.finish_reason is not None
+        self._newest, text, tokens = delta, delta.text, delta.tokens
         self._outlet.add(delta)
         changed = not self._holders
         for watch in self._holders:
-            changed |= watch.add(delta.text, delta.tokens, final=self._final)
-        if changed:
-            yield from self.proceed()
-        changed = False
-        for watch in self._followers:
-            changed |= watch.add(delta.text, delta.tokens, final=self._final)
-        if changed:
-            yield from self.proceed()
+            changed |= watch.add(text, tokens, final=final)
+        out = self.proceed() if changed else ()
+        if self._followers and not self.over:
+            # They see what has gone out.
+            changed = False
+            for watch in self._followers:
+                changed |= watch.add(text, tokens, final=final)
+            out = (*out, *self.proceed()) if changed else out
+        return out
 
-    def proceed(self, *, ended: bool = False) -> Iterator[Delta]:
+    def proceed(self, *, ended: bool = False) -> Sequence[Delta]:
         """What the filters let go out by now; `ended`: the engine has, perhaps without saying so."""
+        if self.over or (ended and self._newest is None):
+            return ()
         if ended and not self._final and self._newest is not None:
             self._final = True
-            yield from self.add(replace(self._newest, text="", tokens=0))
-        if self.over:
-            return
-        cut, limit, outlet = self._decided(), self._passed(), self._outlet
-        if cut is not None:
-            limit = min(limit, cut.at)
-        elif self._final and all(watch.standing.done for watch in self.watches):
+            return self.add(replace(self._newest, text="", tokens=0))
+        cut, limit = self._decided(), self._passed()
+        if cut is None and self._final and all(watch.standing.done for watch in self.watches):
             self.over = True
-            yield self._finish(limit)
-            return
-        if limit > outlet.out and (released := outlet.release(limit)) is not None:
-            self._held(released)
-            yield _piece(released)
-        if cut is not None and outlet.out >= cut.at:
+            return (self._finish(limit),)
+        out = self._let_go(limit if cut is None else min(limit, cut.at))
+        if cut is not None and self._outlet.out >= cut.at:
             self.over = self.cut = True
-            yield self._stop()
-        outlet.forget(min(watch.standing.floor for watch in self.watches))
+            return (*out, self._stop())
+        self._outlet.forget(min(watch.standing.floor for watch in self.watches))
         if len(self._holders) > 1:
             self._pacer = min(self._holders, key=lambda watch: watch.standing.passed).filter.name
+        return out
+
+    def _let_go(self, limit: int) -> Sequence[Delta]:
+        if limit <= self._outlet.out or (released := self._outlet.release(limit)) is None:
+            return ()
+        self._held(released)
+        piece = replace(released.last, text=released.text, tokens=released.tokens, finish_reason=None, times=None)
+        return (piece,) if piece.text or piece.tokens else ()
 
     def _decided(self) -> Cut | None:
         """The cut, if there is one. Who holds text before it is told to judge that now, and may cut earlier."""
@@ -113,7 +117,3 @@ class Lane:
         if known:
             self._trace.exposed_tokens += self._outlet.exposed(min(known))
         return Delta(CUT, 0, self._trace.now_ns(), self._newest.index if self._newest else 0, finish_reason="cut")
-
-
-def _piece(released: Released) -> Delta:
-    return replace(released.last, text=released.text, tokens=released.tokens, finish_reason=None, times=None)

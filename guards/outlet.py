@@ -30,7 +30,9 @@ class Outlet:
         self._marks: deque[tuple[int, int]] = deque()  # what was replaced, each by one mark
         self._held: deque[tuple[int, Delta]] = deque()  # with the offset at which each ends
         self._spans: list[TextSpan] = []
-        self._gone: deque[tuple[int, int]] = deque()  # what has gone out: where what is shown of it ends, and its tokens
+        self._gone: deque[tuple[int, int]] = (
+            deque()
+        )  # what has gone out: where what is shown of it ends, and its tokens
 
     def add(self, delta: Delta) -> None:
         """The engine has written more."""

@@ -10,6 +10,39 @@ from typing import Self
 from guards.generation import Delta
 
 
+class Direct:
+    """A stream read as it is, for a guard that never waits; with the face of a `Pump`'s `news`."""
+
+    def __init__(self, source: AsyncIterator[Delta]) -> None:
+        """Take over `source`."""
+        self._source = source
+        self.ended = False
+
+    async def __aenter__(self) -> Self:
+        """Nothing is begun."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the stream."""
+        await self._source.aclose()  # type: ignore[attr-defined]
+
+    def wake(self, *_: object) -> None:
+        """Nobody ever waits for anything else."""
+
+    async def news(self) -> Delta | None:
+        """The next delta; None at the end.
+
+        Raises:
+            Exception: whatever the stream raises.
+        """
+        async for delta in self._source:
+            return delta
+        self.ended = True
+        return None
+
+
 class Pump:
     """Runs a stream in a task of its own; iterate it to get the deltas in order.
 

@@ -26,24 +26,27 @@ _KEYS = (
     r"SG\.[\w-]{16,32}\.[\w-]{32,64}",  # SendGrid
     r"SK[0-9a-f]{32}",  # Twilio
 )
-# A key's body in PEM: base64 in lines, which JSON may have written as \n.
+# The header, and what follows of the key: base64 in lines, which JSON may have written as \n.
+_LINE_END = r"(?:\s|\\[nr]){1,4}"
 _PEM = (
     r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----"
-    r"(?:(?:\s|\\[nr]){1,4}[A-Za-z0-9+/=]{16,76}){0,64}(?:(?:\s|\\[nr]){1,4}[A-Za-z0-9+/=]{1,15})?"
-    r"(?:(?:\s|\\[nr]){0,4}-----END (?:[A-Z0-9]{1,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----)?"
+    rf"(?:{_LINE_END}[A-Za-z0-9+/=]{{16,76}}){{0,64}}"
+    rf"(?:(?:{_LINE_END}[A-Za-z0-9+/=]{{1,15}})?{_LINE_END}"
+    r"-----END (?:[A-Z0-9]{1,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----)?"
 )
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _RUN = re.compile(r"[A-Za-z0-9_]{16}")
 _CARDS = (
-    r"[2-6]\d{3}[ -]?\d{4}[ -]?\d{4}[ -]?\d{4}",
-    r"3[47]\d{2}[ -]?\d{6}[ -]?\d{5}",  # American Express
-    r"[2-6]\d{12,18}",
+    # Visa, Mastercard, Discover, UnionPay, JCB; American Express; Diners Club.
+    r"(?:4\d{3}|5[1-5]\d\d|2[2-7]\d\d|6[0245]\d\d|35[2-8]\d)[ -]?\d{4}[ -]?\d{4}[ -]?\d{4}(?:\d{3})?",
+    r"3[47]\d\d[ -]?\d{6}[ -]?\d{5}",
+    r"3[0689]\d\d[ -]?\d{6}[ -]?\d{4}",
 )
 _PHONES = (
     # International; North America; elsewhere with the leading zero.
     r"\+\d{1,3}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d{1,5}(?:[ .-]?\d{2,5}){1,4}",
     r"(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}",
-    r"0\d{2,4}[ -]\d{3,4}[ -]?\d{3,4}",
+    r"(?<!\d )0[1-9]\d{1,3}[ -]\d{3,4}[ -]?\d{3,4}(?! \d)",
 )
 
 

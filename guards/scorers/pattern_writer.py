@@ -113,7 +113,7 @@ class Writer:
 
 
 def behind_of(steps: Iterable[Any]) -> int:
-    """How many characters before it a parsed pattern may look at: one for `\\b` and `^`, more for lookbehind."""
+    r"""How many characters before it a parsed pattern may look at: one for `\b` and `^`, more for lookbehind."""
     furthest = 1
     for op, arg in steps:
         name = str(op)

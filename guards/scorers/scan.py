@@ -1,7 +1,7 @@
-"""A stream searched for rules: exactly the matches that `finditer` finds in the whole text.
+r"""A stream searched for rules: exactly the matches that `finditer` finds in the whole text.
 
 Each rule has its place, before which nothing more can begin: after its last match, or where a match may have begun
-that the text so far does not decide. Earlier characters stay in reach of `\\b` and lookbehind. What is kept is never
+that the text so far does not decide. Earlier characters stay in reach of `\b` and lookbehind. What is kept is never
 more than the longest match and what is looked at beside it, so the cost per character is bounded.
 """
 
@@ -18,7 +18,7 @@ def _any(found: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A pattern and what a match of it is. A match that `accept` does not take is no span, and is not searched again."""
+    """A pattern, and what a match of it is called. One that `accept` refuses is no span, nor is what is in it."""
 
     category: str
     form: Streamable

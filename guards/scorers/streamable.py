@@ -25,7 +25,7 @@ class Searcher(Protocol):
     """What the patterns of `re` and of RE2 have in common."""
 
     def search(self, text: str, pos: int) -> Any:
-        """The first match at or after `pos`; `\\b` and lookbehind see what stands before."""
+        r"""The first match at or after `pos`; `\b` and lookbehind see what stands before."""
         ...
 
     def finditer(self, text: str, pos: int) -> Iterator[Any]:
@@ -53,7 +53,7 @@ def streamable(pattern: str, flags: int = 0) -> Streamable:
 
 
 def linear(pattern: str) -> Streamable:
-    """A pattern of the user's for RE2: linear whatever it is. Its `\\w`, `\\d`, `\\s` and `\\b` know ASCII only.
+    r"""A pattern of the user's for RE2: linear whatever it is. Its `\w`, `\d`, `\s` and `\b` know ASCII only.
 
     Raises:
         PatternError: as above, or what RE2 does not have.

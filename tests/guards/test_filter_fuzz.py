@@ -83,7 +83,9 @@ def agree(found: Delivered, filters: list[tuple[list[int], OutputFilter]], text:
             cutters += [guard.name] if stopped and min(span.start for span in stopped) == cut else []
         else:
             seen = found.spans(guard.name, Action(guard.policy.action))
-            assert {s for s in seen if cut is None or s.start < cut} == {s for s in spans if cut is None or s.start < cut}
+            assert {s for s in seen if cut is None or s.start < cut} == {
+                s for s in spans if cut is None or s.start < cut
+            }
             assert seen <= set(spans)
     assert bool(cutters) == (cut is not None)
     for guard_name in cutters:

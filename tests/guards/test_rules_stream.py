@@ -5,8 +5,7 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guards.scorers.builtin_rules import BUILTIN
-from guards.scorers.rules import Rule, pattern_rule, words_rule
+from guards.scorers.rules import Rule
 from guards.scorers.scan import RulesStream
 from guards.scorers.streamable import Streamable, linear, streamable
 from guards.verdict import TextSpan
