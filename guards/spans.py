@@ -1,6 +1,6 @@
 """Scorers that find spans in a stream, exactly those that they find in the whole text."""
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast
 
 from guards.breaker import Breaker
 from guards.guard import Scorer
@@ -23,7 +23,6 @@ class SpanStream(Protocol):
         ...
 
 
-@runtime_checkable
 class SpanScorer(Protocol):
     """A scorer whose spans can be found as the text comes, on the event loop and in microseconds."""
 
@@ -35,4 +34,4 @@ class SpanScorer(Protocol):
 def span_scorer(scorer: Scorer) -> SpanScorer | None:
     """The streaming face of `scorer`, if it has one. A breaker has nothing to do there: nothing hangs, nothing dies."""
     asked = scorer.scorer if isinstance(scorer, Breaker) else scorer
-    return asked if isinstance(asked, SpanScorer) else None
+    return cast(SpanScorer, asked) if callable(getattr(asked, "stream", None)) else None

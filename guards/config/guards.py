@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from guards.breaker import Breaker
 from guards.check import Policy
@@ -50,12 +50,18 @@ class InputClassifierConfig(_GuardConfig):
     refusal: str = REFUSAL
 
 
+def _chunk(stated: Any) -> Any:
+    if stated == "whole" or (isinstance(stated, int) and not isinstance(stated, bool) and stated >= 1):
+        return stated
+    raise ValueError(f"is {stated!r}: give a number of tokens from 1 up, or `whole`")
+
+
 class OutputFilterConfig(_GuardConfig):
     """Judges the text while it streams; `chunk_tokens: whole`: once, at the end."""
 
     kind: Literal["output-filter"]
     scorer: ScorerConfig = EmbeddingConfig(kind="embedding", head="answer")
-    chunk_tokens: Annotated[int, Field(ge=1)] | Literal["whole"] = 16
+    chunk_tokens: Annotated[int | Literal["whole"], BeforeValidator(_chunk)] = 16
     context_tokens: int = Field(default=48, ge=0)
     release: Literal["first", "after"] = "after"
     action: Literal["block", "redact", "rewrite", "flag"] = "block"

@@ -17,6 +17,7 @@ _REFUSED = {
     "GROUPREF": "a backreference", "GROUPREF_EXISTS": "a conditional group", "ATOMIC_GROUP": "an atomic group",
     "POSSESSIVE_REPEAT": "a possessive quantifier", "FAILURE": "a group that never matches",
 }  # fmt: skip
+_MAX_LOOK = 16
 _FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}
 
 
@@ -93,6 +94,8 @@ class Writer:
         if not self.lookaround:
             raise PatternError("lookaround has no linear search: write the pattern without `(?=`, `(?!`, `(?<`")
         direction, body = arg
+        if any(str(inner) in ("ASSERT", "ASSERT_NOT", "AT") for inner, _ in body) or body.getwidth()[1] > _MAX_LOOK:
+            raise PatternError(f"lookaround of lookaround, or of more than {_MAX_LOOK} characters: make it simpler")
         inner = Writer(self.end, False, True)._sequence(body, flags, first=False)
         written = f"(?{'<' if direction < 0 else ''}{'=' if op == 'ASSERT' else '!'}{inner})"
         ahead = body.getwidth()[1] if direction > 0 else 0

@@ -99,8 +99,10 @@ def _encodable(text: str) -> str:
 def _made(pattern: str, flags: int, compiled: Callable[[str], Searcher], end: str, *, lookaround: bool) -> Streamable:
     try:
         tree = _parser.parse(pattern, flags)
-    except (re.error, OverflowError, RecursionError) as error:
+    except (re.error, OverflowError) as error:
         raise PatternError(f"`{pattern}` is no regular expression: {error}") from error
+    except RecursionError as error:
+        raise PatternError(f"`{pattern[:40]}` is nested too deep: make it simpler") from error
     low, high = tree.getwidth()
     if low == 0:
         raise PatternError(f"`{pattern}` matches the empty text: make a part of it obligatory")

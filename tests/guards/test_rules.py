@@ -205,8 +205,8 @@ def test_a_scenario_states_words_patterns_and_which_built_in_rules() -> None:
         ({"action": "rewrite"}, "needs `chunk_tokens: whole`"),
         ({"action": "rewrite", "release": "first", "chunk_tokens": "whole"}, "needs `release: after`"),
         ({"action": "redact", "release": "first"}, "needs `release: after`"),
-        ({"chunk_tokens": 0}, "chunk_tokens"),
-        ({"chunk_tokens": "all"}, "whole"),
+        ({"chunk_tokens": 0}, "from 1 up, or `whole`"),
+        ({"chunk_tokens": "all"}, "from 1 up, or `whole`"),
     ],
 )
 def test_a_filter_that_cannot_be_is_refused(stated: dict[str, Any], said: str) -> None:

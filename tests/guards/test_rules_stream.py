@@ -77,7 +77,7 @@ def made(how: object, written: str) -> Streamable | None:
         return None
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(written=_patterns(_PLACES + _LOOKS), text=TEXT, cuts=CUTS)
 def test_any_pattern_finds_in_a_stream_what_python_finds_in_the_text(written: str, text: str, cuts: list[int]) -> None:
     form = made(streamable, written)
@@ -85,7 +85,7 @@ def test_any_pattern_finds_in_a_stream_what_python_finds_in_the_text(written: st
         assert places(form, _pieces(text, cuts)) == [m.span() for m in re.finditer(written, text)]
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(written=_patterns(_PLACES), text=TEXT.map(lambda text: text.replace("é", "_")), cuts=CUTS)
 def test_a_users_pattern_finds_in_a_stream_what_python_finds_in_the_text(
     written: str, text: str, cuts: list[int]
