@@ -22,6 +22,7 @@ setup(
         "platformdirs>=4",
         "msgspec>=0.18",
         "httpx>=0.27",
+        "google-re2>=1.1",
         "pyarrow>=17",
         "torch>=2.9",
         "transformers>=4.57",

@@ -5,11 +5,9 @@ from dataclasses import replace
 
 from guards.check import Check
 from guards.generation import GenerationRequest
+from guards.outlet import REDACTED
 from guards.subject import Message
 from guards.verdict import Action, TextSpan
-from guards.window import masked
-
-REDACTED = "[REDACTED]"
 
 
 def passed_on(request: GenerationRequest, found: Check) -> GenerationRequest | None:
@@ -47,3 +45,14 @@ def _redacted(messages: Sequence[Message], spans: Sequence[tuple[int, int]]) -> 
         inside = [(max(s, start) - start, min(e, end) - start) for s, e in spans if s < end and e > start]
         yield replace(turn, content=masked(turn.content, inside, REDACTED))
         start = end + 1
+
+
+def masked(text: str, pairs: Sequence[tuple[int, int]], mark: str) -> str:
+    """`text` with each range [start, end) replaced by `mark`; `pairs` in order, those inside earlier ones are left."""
+    pieces, at = [], 0
+    for start, stop in pairs:
+        if stop <= at:
+            continue
+        pieces += [text[at : max(start, at)], mark]
+        at = stop
+    return "".join([*pieces, text[at:]])

@@ -10,6 +10,39 @@ from typing import Self
 from guards.generation import Delta
 
 
+class Direct:
+    """A stream read as it is, for a guard that never waits; with the face of a `Pump`'s `news`."""
+
+    def __init__(self, source: AsyncIterator[Delta]) -> None:
+        """Take over `source`."""
+        self._source = source
+        self.ended = False
+
+    async def __aenter__(self) -> Self:
+        """Nothing is begun."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the stream."""
+        await self._source.aclose()  # type: ignore[attr-defined]
+
+    def wake(self, *_: object) -> None:
+        """Nobody ever waits for anything else."""
+
+    async def news(self) -> Delta | None:
+        """The next delta; None at the end.
+
+        Raises:
+            Exception: whatever the stream raises.
+        """
+        async for delta in self._source:
+            return delta
+        self.ended = True
+        return None
+
+
 class Pump:
     """Runs a stream in a task of its own; iterate it to get the deltas in order.
 
@@ -22,7 +55,7 @@ class Pump:
         self._source = source
         # A deque and a future in place of asyncio.Queue: half a microsecond of CPU less for every delta.
         self._deltas: deque[Delta] = deque()
-        self._ended = False
+        self._ended = self._told = self._woken = False
         self._reader: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -52,6 +85,35 @@ class Pump:
         finally:
             self._ended = True
             self._wake()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the end of the stream was read."""
+        return self._told
+
+    def wake(self, *_: object) -> None:
+        """Let `news` return: something else has happened."""
+        self._woken = True
+        self._wake()
+
+    async def news(self) -> Delta | None:
+        """The next delta; None, in its place among them, once at the end and whenever `wake` was called.
+
+        Raises:
+            Exception: whatever the stream raised, at its end.
+        """
+        while not self._deltas:
+            if self._woken:
+                self._woken = False
+                return None
+            if self._ended and not self._told:
+                self._told = True
+                if self._task is not None:
+                    await self._task
+                return None
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
+        return self._deltas.popleft()
 
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():

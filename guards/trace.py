@@ -75,7 +75,11 @@ class GuardVerdict:
 
 @dataclass(slots=True)
 class Trace:
-    """The recorder that travels with a request. Append-only; one event loop writes it."""
+    """The recorder that travels with a request. Append-only; one event loop writes it.
+
+    `exposed_tokens`: of an answer that was cut, the tokens that had reached the user by then and belong to the chunk
+    (or span) that was judged unsafe, or came after it. 0 where a failed check has cut it: nobody knows.
+    """
 
     now_ns: Callable[[], int] = time.monotonic_ns
     spans: list[StageSpan] = field(default_factory=list)

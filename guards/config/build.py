@@ -1,6 +1,6 @@
 """How a statement becomes a guard."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from guards.config.guards import (
     CustomConfig,
@@ -24,11 +24,13 @@ from guards.loading import GuardConfigError, custom_guard, load_object
 from guards.output_filter import OutputFilter
 from guards.parallel import Parallel
 from guards.refusal_reranker import RefusalReranker
+from guards.scorers.builtin_rules import PERSONAL, SECRETS
 from guards.scorers.callable import CallableScorer
 from guards.scorers.cascade import Cascade
 from guards.scorers.frameworks import framework_function
 from guards.scorers.heads import load_head
-from guards.scorers.rules import PII_RULES, RulesScorer, words_rule
+from guards.scorers.rules import RulesScorer, pattern_rule, words_rule
+from guards.scorers.scan import Rule
 from guards.scorers.threads import DaemonThreads
 
 
@@ -85,9 +87,18 @@ def _scorer(config: ScorerConfig, resources: Resources | None, guard: str, key: 
         function = framework_function(config.package, config.options, f"guards.{guard}.{key}")
         return CallableScorer(function, DaemonThreads(config.threads), config.max_match_chars)
     if isinstance(config, RulesConfig):
-        words = tuple(words_rule(category, found) for category, found in config.words.items() if found)
-        return RulesScorer(words + (PII_RULES if config.pii else ()))
+        return _rules(config)
     return (resources or Resources()).scorer(config)
+
+
+def _rules(config: RulesConfig) -> RulesScorer:
+    words = [words_rule(category, found) for category, found in config.words.items() if found]
+    patterns = [pattern_rule(category, one) for category, found in config.patterns.items() for one in found]
+    return RulesScorer((*words, *patterns, *_chosen(SECRETS, config.secrets), *_chosen(PERSONAL, config.pii)))
+
+
+def _chosen(rules: Sequence[Rule], which: bool | Sequence[str]) -> list[Rule]:
+    return [rule for rule in rules if which is True or (which and rule.category in which)]
 
 
 def _callable(config: CallableConfig, where: str) -> CallableScorer:

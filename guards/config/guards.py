@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from guards.breaker import Breaker
 from guards.check import Policy
@@ -61,20 +61,28 @@ class InputClassifierConfig(_GuardConfig):
         return self
 
 
+def _chunk(stated: Any) -> Any:
+    if stated == "whole" or (isinstance(stated, int) and not isinstance(stated, bool) and stated >= 1):
+        return stated
+    raise ValueError(f"is {stated!r}: give a number of tokens from 1 up, or `whole`")
+
+
 class OutputFilterConfig(_GuardConfig):
-    """Judges the text while it streams."""
+    """Judges the text while it streams; `chunk_tokens: whole`: once, at the end."""
 
     kind: Literal["output-filter"]
     scorer: ScorerConfig = EmbeddingConfig(kind="embedding", head="answer")
-    chunk_tokens: int = Field(default=16, ge=1)
+    chunk_tokens: Annotated[int | Literal["whole"], BeforeValidator(_chunk)] = 16
     context_tokens: int = Field(default=48, ge=0)
     release: Literal["first", "after"] = "after"
-    action: Literal["block", "redact"] = "block"
+    action: Literal["block", "redact", "rewrite", "flag"] = "block"
 
     @model_validator(mode="after")
-    def _redaction_waits(self) -> "OutputFilterConfig":
-        if self.action == "redact" and self.release == "first":
-            raise ValueError("`action: redact` needs `release: after`: what has gone out cannot be redacted")
+    def _text_is_still_there(self) -> "OutputFilterConfig":
+        if self.action in ("redact", "rewrite") and self.release == "first":
+            raise ValueError(f"`action: {self.action}` needs `release: after`: what has gone out cannot be changed")
+        if self.action == "rewrite" and self.chunk_tokens != "whole":
+            raise ValueError("`action: rewrite` needs `chunk_tokens: whole`: a scorer rewrites an answer, not a chunk")
         return self
 
 

@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from guards.config.base import Probability, Strict
 from guards.config.endpoint import EndpointConfig
 from guards.config.vllm import VllmHeadConfig, VllmJudgeConfig
 from guards.scorers.frameworks import Package
+from guards.scorers.streamable import linear
 
 
 class EmbeddingConfig(Strict):
@@ -20,12 +21,40 @@ class EmbeddingConfig(Strict):
     refusal: bool = False
 
 
+def _searchable(pattern: str) -> str:
+    linear(pattern)
+    return pattern
+
+
+def _not_blank(word: str) -> str:
+    if not word.strip():
+        raise ValueError("a blank word would match everywhere: leave it out")
+    return word
+
+
+Word = Annotated[str, Field(max_length=200), AfterValidator(_not_blank)]
+Pattern = Annotated[str, AfterValidator(_searchable)]
+Secret = Literal["api-key", "private-key", "jwt"]
+Personal = Literal["email", "phone", "credit-card", "iban", "ipv4", "us-ssn"]
+
+
 class RulesConfig(Strict):
-    """Word lists by category, and the built-in patterns for secrets and personal data."""
+    """Word lists and regular expressions by category, and the built-in rules: all, none, or those named.
+
+    `patterns` are RE2's, which is linear in the text, and of bounded length: `{1,64}` for `+`.
+    """
 
     kind: Literal["rules"]
-    words: dict[str, list[Annotated[str, Field(min_length=1)]]] = Field(default_factory=dict)
-    pii: bool = True
+    words: dict[str, list[Word]] = Field(default_factory=dict)
+    patterns: dict[str, list[Pattern]] = Field(default_factory=dict)
+    secrets: bool | list[Secret] = True
+    pii: bool | list[Personal] = True
+
+    @model_validator(mode="after")
+    def _finds_something(self) -> "RulesConfig":
+        if not (any(self.words.values()) or any(self.patterns.values()) or self.secrets or self.pii):
+            raise ValueError("there are no rules: give `words`, `patterns`, `secrets` or `pii`")
+        return self
 
 
 class CallableConfig(Strict):

@@ -94,14 +94,14 @@ def _made_again(calls: Calls, n: int) -> Bools:
 
 
 def _until_the_cut(table: pa.Table, needed: Ints, spans: Spans) -> Ints:
-    """An answer that was cut needed nothing of the engine from when the check began that cut it."""
+    """An answer that was cut needed nothing of the engine from when the check began that cut it: the last to end."""
     begun = np.zeros(len(needed), dtype=np.int64)
-    checks = spans.of_stage(Stage.QUEUE, Stage.PREFILL)
-    np.maximum.at(begun, spans.request[checks], spans.start_ns[checks])
-    # The check's waiting is a span of its own, right before its work.
-    waiting = spans.of_stage(Stage.QUEUE)
-    joined = waiting & (spans.end_ns == begun[spans.request])
-    begun[spans.request[joined]] = spans.start_ns[joined]
+    checks = spans.of_stage(Stage.QUEUE, Stage.PREFILL, Stage.DECODE)
+    np.maximum.at(begun, spans.request[checks], spans.end_ns[checks])
+    # A check's waiting, reading and writing are spans of their own, each right before the next.
+    for stage in (Stage.DECODE, Stage.PREFILL, Stage.QUEUE):
+        joined = spans.of_stage(stage) & (spans.end_ns == begun[spans.request])
+        begun[spans.request[joined]] = spans.start_ns[joined]
     cut = np.asarray(table["finish_reason"].to_numpy() == "cut") & (begun > 0)
     return np.asarray(np.where(cut, np.minimum(needed, begun), needed))
 

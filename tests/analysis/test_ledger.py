@@ -166,6 +166,28 @@ def test_the_check_that_cuts_an_answer_is_direct_and_the_rest_is_saved(scenario:
     assert cut["cut", "ttft_ms"].saved.estimate == 0
 
 
+def test_of_filters_that_judge_together_the_check_that_cuts_is_direct(scenario: Scenario) -> None:
+    def together(engine: ModelledEngine) -> Mapping[str, Sequence[Guard]]:
+        dear = OutputFilter(Judge(always=True, takes_s=0.2), chunk_tokens=8, name="dear")
+        quick = OutputFilter(Judge(takes_s=0.001), chunk_tokens=1, context_tokens=0, release="first", name="quick")
+        return {"cut": [dear, quick]}
+
+    # The quick one has judged more since, which is not what the user waited for.
+    assert found(scenario, together)["cut", "e2el_ms"].direct.estimate == pytest.approx(200.0, abs=0.01)
+
+
+def test_text_that_two_filters_hold_is_held_back_once(scenario: Scenario) -> None:
+    def held(*filters: OutputFilter) -> float:
+        ledger = found(scenario, lambda engine: {"held": filters})["held", "ttft_ms"]
+        assert sum(ledger.stages_ms.values()) == pytest.approx(ledger.direct.estimate, abs=1e-6)
+        return ledger.direct.estimate
+
+    slow, quick = (OutputFilter(Judge(), chunk_tokens=n, name=f"{n}") for n in (12, 4))
+    assert held(quick) < held(slow)
+    # Text goes out when the slower of them has passed it, as if it were alone.
+    assert held(quick, slow) == pytest.approx(held(slow), abs=0.01)
+
+
 def test_a_guard_that_records_nothing_is_told_by_difference(steady: Found) -> None:
     ledger = steady["null", "e2el_ms"]
     assert ledger.by_difference

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from guards.generation import Delta, GenerationError
-from guards.pump import Pump
+from guards.pump import Direct, Pump
 
 
 @dataclass
@@ -76,6 +76,48 @@ def test_a_stream_that_has_ended_stays_ended() -> None:
             return all([await anext(stream, None) is None for _ in range(2)])
 
     assert asyncio.run(work())
+
+
+def test_news_are_deltas_in_order_then_the_end_and_whatever_woke_the_reader() -> None:
+    async def work() -> list[int | None]:
+        async with Pump(Source(2).stream()) as stream:
+            found = []
+            for _ in range(4):
+                delta = await stream.news()
+                found.append(None if delta is None else delta.emitted_ns)
+                if delta is None and stream.ended:
+                    stream.wake()
+            return found
+
+    assert asyncio.run(work()) == [0, 1, None, None]
+
+
+@pytest.mark.parametrize("kind", [Pump, Direct])
+def test_news_of_an_error_come_after_the_deltas_before_it(kind: type[Pump | Direct]) -> None:
+    source = Source(3, fails=True)
+
+    async def work() -> list[int]:
+        seen = []
+        async with kind(source.stream()) as stream:
+            with pytest.raises(GenerationError, match="the engine failed"):
+                while (delta := await stream.news()) is not None:
+                    seen.append(delta.emitted_ns)
+        return seen
+
+    assert asyncio.run(work()) == [0, 1, 2]
+    assert source.closed
+
+
+def test_a_stream_read_directly_is_closed_by_who_leaves_early() -> None:
+    source = Source(1000)
+
+    async def work() -> None:
+        async with Direct(source.stream()) as stream:
+            await stream.news()
+            assert not stream.ended
+
+    asyncio.run(work())
+    assert (source.closed, source.emitted) == (True, 1)
 
 
 def test_leaving_early_closes_the_source() -> None:
