@@ -19,6 +19,8 @@ from profiler.meters.recorder import Recorder
 from profiler.meters.roles import known_roles, role_of
 from profiler.records.samples import Samples
 
+# The kernel cuts what it tells of ended children to 10 ms, user and system apart, for each parent.
+TICKS_S = 0.045
 FORK = multiprocessing.get_context("fork")
 BURN = "import time\nwhile time.process_time() < {}: sum(range(2000))"
 
@@ -127,11 +129,11 @@ def test_roles_add_up_to_the_tree_with_processes_that_end_in_the_window() -> Non
         samples = recorded([core], work)
         truth_s = whole_tree_s() + alive_s[0] - before_s
     used = cpu_s_by_role(samples)
-    assert sum(used.values()) == pytest.approx(truth_s, rel=0.02)
+    assert sum(used.values()) == pytest.approx(truth_s, rel=0.02, abs=TICKS_S)
     assert used["engine_core"] == pytest.approx(0.3, abs=0.06)
     assert used["engine_workers"] == pytest.approx(0.2, abs=0.06)
     assert used["guard_workers"] == pytest.approx(0.3 + 0.2 + 0.25 + 0.1, abs=0.08)
-    assert used["other"] >= 0.2
+    assert used["other"] >= 0.2 - TICKS_S
     assert used["driver"] >= 0.15
 
 
@@ -142,15 +144,29 @@ def test_a_worker_of_the_engine_that_is_seen_has_its_own_role() -> None:
             time.sleep(0.001)
         look(recorder)
         core.pipe.recv()
+
+    with children("EngineCore") as (core,):
+        used = cpu_s_by_role(recorded([core], work))
+    assert used["engine_workers"] == pytest.approx(0.3, abs=0.06)
+    assert used["engine_core"] < 0.1
+
+
+def test_a_parent_that_ends_right_after_its_child_is_not_counted_twice() -> None:
+    def work(recorder: Recorder) -> None:
+        core.pipe.send((0.5, True))
+        while not multiprocessing_children(core.process.pid or 0):
+            time.sleep(0.001)
+        for _ in range(20):
+            time.sleep(0.01)
+            look(recorder)  # the worker is known with much of its seconds
+        core.pipe.recv()
         core.end()  # no look meets the core between its worker's end and its own
 
     with children("EngineCore") as (core,):
         before_s = core.burn(0.01) + whole_tree_s()
         used = cpu_s_by_role(recorded([core], work))
         truth_s = whole_tree_s() - before_s
-    assert sum(used.values()) == pytest.approx(truth_s, rel=0.02, abs=0.03)
-    assert used["engine_workers"] == pytest.approx(0.3, abs=0.06)
-    assert used["engine_core"] < 0.1
+    assert sum(used.values()) == pytest.approx(truth_s, rel=0.02, abs=TICKS_S)
 
 
 def multiprocessing_children(pid: int) -> str:
