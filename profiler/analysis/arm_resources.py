@@ -144,6 +144,7 @@ def _states(trials: Sequence[TrialResources]) -> dict[str, GpuState]:
 
 def _state(source: str, states: Sequence[GpuState]) -> GpuState:
     slowed = [state.slowed for state in states if state.slowed is not None]
+    heat = [state.temperature_peak_c for state in states if state.temperature_peak_c is not None]
     return GpuState(
         source=source,
         utilisation_percent=_mean([state.utilisation_percent for state in states]),
