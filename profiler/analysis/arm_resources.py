@@ -150,9 +150,7 @@ def _state(source: str, states: Sequence[GpuState]) -> GpuState:
         utilisation_percent=_mean([state.utilisation_percent for state in states]),
         sm_clock_mhz=_mean([state.sm_clock_mhz for state in states]),
         memory_clock_mhz=_mean([state.memory_clock_mhz for state in states]),
-        temperature_peak_c=max(
-            (s.temperature_peak_c for s in states if s.temperature_peak_c is not None), default=None
-        ),
+        temperature_peak_c=max(heat, default=None),
         slowed=tuple(dict.fromkeys(reason for reasons in slowed for reason in reasons)) if slowed else None,
         lost=next((state.lost for state in states if state.lost), ""),
     )

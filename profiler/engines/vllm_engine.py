@@ -32,7 +32,7 @@ class VllmEngine:
     """A running vLLM engine. Make one with `await VllmEngine.start(...)`."""
 
     def __init__(self, llm: Any, model: str, pids: tuple[int, ...], memory: Mapping[str, str] | None = None) -> None:
-        """Wrap a started `AsyncLLM`."""
+        """Wrap a started `AsyncLLM`; `memory` is what it says of its memory."""
         self._memory = dict(memory or {})
         self._llm = llm
         self._tokenizer = llm.get_tokenizer()
