@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from profiler.analysis.energy import WindowEnergy
 from profiler.analysis.process_use import Memory
-from profiler.analysis.resources import TrialResources
+from profiler.analysis.resources import GpuState, TrialResources
 
 _J_PER_KWH = 3.6e6
 
@@ -35,7 +35,10 @@ class Energy:
 
 @dataclass(frozen=True)
 class ArmResources:
-    """An arm's cost. CPU seconds by role, per request and per output token; memory is the largest of its trials'."""
+    """An arm's cost. CPU seconds by role, per request and per output token; memory is the largest of its trials'.
+
+    `gpus` is each card's state: means over trials, the highest temperature, every reason that slowed it.
+    """
 
     energy: Mapping[str, Energy]
     cpu_s_per_request: Mapping[str, float]
@@ -43,6 +46,7 @@ class ArmResources:
     rss: Mapping[str, Memory]
     pss: Mapping[str, Memory]
     device: Mapping[str, Memory]
+    gpus: Mapping[str, GpuState]
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ def arm_resources(
         rss=_largest([trial.rss for trial in trials]),
         pss=_largest([trial.pss for trial in trials]),
         device=_largest([trial.device for trial in trials]),
+        gpus=_states(trials),
     )
 
 
@@ -127,6 +132,33 @@ def _per(amount: float | None, of: int) -> float | None:
 
 def _per_million(j_per_token: float | None, per_kwh: float | None) -> float | None:
     return None if j_per_token is None or per_kwh is None else j_per_token * 1e6 / _J_PER_KWH * per_kwh
+
+
+def _states(trials: Sequence[TrialResources]) -> dict[str, GpuState]:
+    by_source: dict[str, list[GpuState]] = {}
+    for trial in trials:
+        for state in trial.gpus:
+            by_source.setdefault(state.source, []).append(state)
+    return {source: _state(source, states) for source, states in by_source.items()}
+
+
+def _state(source: str, states: Sequence[GpuState]) -> GpuState:
+    slowed = [state.slowed for state in states if state.slowed is not None]
+    heat = [state.temperature_peak_c for state in states if state.temperature_peak_c is not None]
+    return GpuState(
+        source=source,
+        utilisation_percent=_mean([state.utilisation_percent for state in states]),
+        sm_clock_mhz=_mean([state.sm_clock_mhz for state in states]),
+        memory_clock_mhz=_mean([state.memory_clock_mhz for state in states]),
+        temperature_peak_c=max(heat, default=None),
+        slowed=tuple(dict.fromkeys(reason for reasons in slowed for reason in reasons)) if slowed else None,
+        lost=next((state.lost for state in states if state.lost), ""),
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _largest(trials: Sequence[Mapping[str, Memory]]) -> dict[str, Memory]:

@@ -44,10 +44,10 @@ def _rests(samples: Samples, processes: Sequence[Mapping[str, Any]]) -> Iterator
     children: dict[int, list[Mapping[str, Any]]] = {}
     for process in processes:
         children.setdefault(process["ppid"], []).append(process)
-    last_ns = max((int(samples.series(_source(p), "cpu_s").t_ns.max(initial=0)) for p in processes), default=0)
+    last_ns = int(samples.series(f"process:{samples.facts.get('root')}", "cpu_s").t_ns.max(initial=0))
     # Known seconds of ended processes, with those of their children whose end they did not live to tell.
     known: dict[int, float] = {}
-    for process in reversed(processes):  # children were found after their parents
+    for process in _children_first(processes):
         reaped = samples.series(_source(process), "reaped_s")
         rests = np.diff(reaped.value, prepend=0.0 if process["born"] else reaped.value[:1])
         roles, untold_s = dict[int, str](), 0.0
@@ -64,6 +64,20 @@ def _rests(samples: Samples, processes: Sequence[Mapping[str, Any]]) -> Iterator
                 roles.setdefault(place, str(child["role"]))
         known[process["pid"]] = _total(samples, process) + untold_s
         yield from ((roles.get(place, _heir(process)), rest) for place, rest in enumerate(rests.tolist()))
+
+
+def _children_first(processes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The deepest first."""
+    parents = {int(process["pid"]): int(process["ppid"]) for process in processes}
+
+    def depth(pid: int) -> int:
+        found, at = 0, pid
+        # A pid may be used again: no more steps than there are processes.
+        while at in parents and found < len(parents):
+            found, at = found + 1, parents[at]
+        return found
+
+    return sorted(processes, key=lambda process: -depth(int(process["pid"])))
 
 
 def _place(reaped: Series, rests: Floats, ended_ns: int, known_s: float) -> int | None:

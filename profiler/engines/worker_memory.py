@@ -17,7 +17,7 @@ class WorkerMemory:
         found = {
             "weights_bytes": getattr(runner, "model_memory_usage", 0),
             "activation_peak_bytes": getattr(worker, "peak_activation_memory", 0),
-            "kv_pool_bytes": _held_bytes(_tensors(runner.kv_caches)),
+            "kv_pool_bytes": _held_bytes(_tensors(getattr(runner, "kv_caches", ()))),
         }
         return {name: int(held) for name, held in found.items() if held}
 
@@ -27,7 +27,7 @@ def _tensors(caches: Any) -> Iterable[Any]:
     for cache in caches:
         if isinstance(cache, list | tuple):
             yield from _tensors(cache)
-        elif cache is not None:
+        elif hasattr(cache, "untyped_storage"):
             yield cache
 
 

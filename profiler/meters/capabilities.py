@@ -1,6 +1,7 @@
 """What this machine's meters can and cannot do, in a line each, with the cure where there is one."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -11,10 +12,14 @@ from profiler.meters.process_meter import ProcessMeter, find_pss
 from profiler.meters.rapl import POWERCAP, find_rapl
 
 
-def meter_lines(powercap: Path = POWERCAP) -> list[tuple[str, str]]:
+def meter_lines(
+    powercap: Path = POWERCAP,
+    now_ns: Callable[[], int] = time.monotonic_ns,
+    pause: Callable[[float], None] = time.sleep,
+) -> list[tuple[str, str]]:
     """Name of the meter, and what it can do or why not. Watches each GPU for two seconds."""
     with closing(ProcessMeter()) as processes:
-        gpus = open_gpus(processes)
+        gpus = open_gpus(processes, now_ns, pause)
     return [*_gpu_lines(gpus), ("CPU energy", _rapl(powercap)), ("CPU time", "of every process, by role"), _memory()]
 
 

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from profiler.analysis.arm_resources import ArmResources, Energy
 from profiler.analysis.process_use import Memory
+from profiler.analysis.resources import GpuState
 from profiler.analysis.tax import RunResult
 from profiler.meters.roles import ROLES
 from profiler.report.text import plain
@@ -19,14 +20,27 @@ _WORDS = {
 }
 
 
+_ENGINE_MEMORY = (
+    ("kv_pool_bytes", "it takes"),
+    ("weights_bytes", "weights"),
+    ("activation_peak_bytes", "activation peak"),
+)
+
+
 def absence_word(name: str) -> str:
     """What a reader calls a meter that is absent."""
     return _WORDS.get(name, name)
 
 
 def meter_notes(manifest: Mapping[str, Any]) -> list[str]:
-    """How the energy was measured, a sentence a card."""
-    notes = []
+    """The KV pool, and how the energy was measured, a sentence a card."""
+    notes, facts = list[str](), manifest["facts"]
+    if "kv_pool_tokens" in facts:
+        notes.append(
+            f"KV pool: {facts['kv_pool_tokens']} tokens, {facts['kv_blocks']} blocks of {facts['kv_block_tokens']}"
+            + "".join(f"; {word} {int(facts[key]) / 2**20:.0f} MiB" for key, word in _ENGINE_MEMORY if key in facts)
+            + "."
+        )
     for gpu in manifest.get("meters", {}).get("gpus", ()):
         period_s, ways = gpu["update_period_s"], []
         if "energy_j" in period_s:
@@ -56,6 +70,7 @@ def resources_table(result: RunResult) -> Table | None:
     found = list(arms.values())
     for source, word in _SOURCES.items():
         _add_energy(table, word, [arm.energy.get(source) for arm in found])
+    _add_states(table, found)
     _add_cpu(table, found)
     _add_memory(table, "PSS", [arm.pss for arm in found])
     _add_memory(table, "GPU memory", [_device(arm.device) for arm in found])
@@ -86,6 +101,19 @@ def _reach(energy: Energy) -> float | None:
     if energy.low is None or energy.high is None or energy.high == energy.low:
         return None
     return (energy.high - energy.low) / 2
+
+
+def _add_states(table: Table, arms: Sequence[ArmResources]) -> None:
+    rows: list[tuple[str, Callable[[GpuState], float | None]]] = [
+        ("busy, %", lambda gpu: gpu.utilisation_percent),
+        ("SM clock, MHz", lambda gpu: gpu.sm_clock_mhz),
+        ("hottest, °C", lambda gpu: gpu.temperature_peak_c),
+    ]
+    for source in dict.fromkeys(source for arm in arms for source in arm.gpus):
+        for label, of in rows:
+            values = [of(arm.gpus[source]) if source in arm.gpus else None for arm in arms]
+            if any(value is not None for value in values):
+                table.add_row(f"{source} {label}", *("-" if v is None else f"{v:.0f}" for v in values))
 
 
 def _add_cpu(table: Table, arms: Sequence[ArmResources]) -> None:

@@ -34,7 +34,7 @@ def test_counter_and_integral_agree_over_20_seconds(monkeypatch: pytest.MonkeyPa
     assert energy.peak_w == pytest.approx(640, abs=0.1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(begin_s=st.floats(0, 3), seconds=st.floats(1, 12))
 def test_the_truth_lies_within_the_counters_steps(begin_s: float, seconds: float) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:

@@ -103,6 +103,7 @@ def test_an_idle_window_is_stored_before_the_first_block(tmp_path: Path, no_gpu:
     path = run_here(tmp_path, idle_seconds=0.01, cooldown_seconds=0)
     assert (path / "idle.samples.parquet").is_file()
     assert len(read_run(path).sources) == 6
+    assert read_run(path).damaged == ()
 
 
 def metered_run(folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: float = 20.0, **card: Any) -> Path:
