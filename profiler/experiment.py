@@ -15,7 +15,7 @@ from guards.stack import stack
 from profiler.analysis.metrics import TrialMetrics, trial_metrics
 from profiler.analysis.resources import readings_of
 from profiler.analysis.until import looked
-from profiler.engines.engine import Engine
+from profiler.engines.engine import Engine, EngineCounters
 from profiler.engines.tap import Tap
 from profiler.judging import Judge, judged
 from profiler.load import quiet_gc
@@ -50,16 +50,20 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Bench:
-    """What trials run on: the engine, the guards by name, the meters, who judges answers (None: nobody)."""
+    """What trials run on: the engine, the guards by name, the meters, who judges answers (None: nobody).
+
+    `apart` are processes that look like guards' and are not: the judge's.
+    """
 
     engine: Engine
     guards: Mapping[str, Guard]
     meters: Meters
     judge: Judge | None = None
+    apart: frozenset[int] = frozenset()
 
     def roles(self) -> dict[int, Role]:
         """What each process is for, as far as that is known; the meters know the rest by descent."""
-        return known_roles(self.engine.pids, active_children())
+        return {**known_roles(self.engine.pids, active_children()), **dict.fromkeys(self.apart, "other")}
 
 
 def stacks_of(scenario: Scenario, bench: Bench) -> dict[str, Generator]:
@@ -97,7 +101,7 @@ class Experiment:
             UserError: a trial could not be stored.
         """
         stacks = stacks_of(self.scenario, self.bench)
-        await self._idle()
+        await self.idle()
         await warm_up(self.scenario, self.sets, stacks)
         arms, seen = list(stacks), _Seen(self.scenario, time.monotonic())
         # Once for the whole run: what lives by now is never looked at again.
@@ -105,13 +109,19 @@ class Experiment:
             while not seen.ending:
                 for planned in plan_block(arms, seen.blocks, self.scenario.seed):
                     progress.trial_started(planned)
-                    trial = await self._trial(planned, stacks[planned.arm], progress)
+                    trial = await self.trial(planned, stacks[planned.arm], progress)
                     progress.trial_stored(trial.info)
                     seen.add(trial)
                 seen.block_is_over([arm for arm in arms if arm != BASELINE])
         return seen.ending
 
-    async def _trial(self, planned: PlannedTrial, generator: Generator, progress: Progress) -> StoredTrial:
+    async def trial(self, planned: PlannedTrial, generator: Generator, progress: Progress) -> StoredTrial:
+        """Run and store one trial.
+
+        Raises:
+            EngineDied: the engine is gone.
+            UserError: the trial could not be stored.
+        """
         bench = self.bench
         work = Workload.draw(self.scenario, self.sets, planned.block)
         await bench.engine.reset_prefix_cache()
@@ -123,14 +133,14 @@ class Experiment:
         after = bench.engine.counters()
         await _sync(bench.engine)
         samples = await asyncio.to_thread(bench.meters.end, bench.roles())
-        info = _info(planned, found, readings_of(samples), after.aborted - before.aborted)
+        info = _info(planned, found, readings_of(samples), before, after)
         # Every meter has been read: what the judge costs is in no figure.
         records = found.records if bench.judge is None else await judged(bench.judge, found)
         trial = StoredTrial(info, await asyncio.to_thread(as_table, info, records), samples)
         await asyncio.to_thread(write_stored, self.run, trial)
         return trial
 
-    async def _idle(self) -> None:
+    async def idle(self) -> None:
         """Cool down, then a window with nothing to do: the idle power."""
         config, meters = self.scenario.meters, self.bench.meters
         idle_s = (_IDLE_S if meters.power else 0.0) if config.idle_seconds is None else config.idle_seconds
@@ -185,7 +195,9 @@ async def _sync(engine: Engine) -> None:
         return
 
 
-def _info(planned: PlannedTrial, found: Outcomes, readings: Readings, aborted: int) -> TrialInfo:
+def _info(
+    planned: PlannedTrial, found: Outcomes, readings: Readings, before: EngineCounters, after: EngineCounters
+) -> TrialInfo:
     tokens = sum(call.output_tokens for record in found.records for call in record.engine_calls)
     return TrialInfo(
         planned.index,
@@ -195,8 +207,9 @@ def _info(planned: PlannedTrial, found: Outcomes, readings: Readings, aborted: i
         found.started_ns,
         found.ended_ns,
         readings,
-        aborted,
+        after.aborted - before.aborted,
         tokens,
+        preemptions=after.preemptions - before.preemptions,
     )
 
 

@@ -1,6 +1,6 @@
 """The plan: which trial comes when. Arms in random order inside each block, the baseline twice."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -33,3 +33,18 @@ def plan_block(arms: Sequence[str], block: int, seed: int) -> tuple[PlannedTrial
     order = np.random.default_rng([seed, block, 7]).permutation(len(members))
     first = block * len(members)
     return tuple(PlannedTrial(first + place, block, *members[which]) for place, which in enumerate(order))
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one engine runs of a dedicated run: all blocks of one arm."""
+
+    arm: str
+    trials: tuple[PlannedTrial, ...]
+
+
+def plan_parts(arms: Sequence[str], blocks: int, seed: int) -> Iterator[Part]:
+    """The baseline, the arms in random order, the baseline again: the drift between its two is the noise floor."""
+    order = np.random.default_rng([seed, 7]).permutation([arm for arm in arms if arm != BASELINE]).tolist()
+    for place, (arm, replicate) in enumerate([(BASELINE, 0), *((arm, 0) for arm in order), (BASELINE, 1)]):
+        yield Part(arm, tuple(PlannedTrial(place * blocks + block, block, arm, replicate) for block in range(blocks)))

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from multiprocessing import active_children
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,14 +16,16 @@ from rich.console import Console
 
 from guards.config import build_guards, open_resources
 from guards.generation import EngineDied
+from profiler.dedicated import Dedicated, Room
 from profiler.engines.embedded import EMBEDDED_NAME, HUB_NAME
 from profiler.engines.vllm_args import check_engine_settings, installed_vllm, prepare_environment
 from profiler.engines.vllm_engine import VllmEngine
 from profiler.engines.vllm_host import VllmHost
 from profiler.engines.weights import Weights, find_weights
+from profiler.errors import UserError
 from profiler.experiment import Bench, Experiment
 from profiler.extras import extras
-from profiler.judging import JUDGE, embedded_judge
+from profiler.judging import JUDGE, Judge, embedded_judge
 from profiler.machine import cpu_name, git_commit, machine, versions
 from profiler.meters.meters import open_meters
 from profiler.prompts import PromptSets, read_prompt_sets, trace_note
@@ -67,17 +70,43 @@ async def profile(options: Options, console: Console) -> Finished:
     prepare_environment()
     installed_vllm()
     check_engine_settings(scenario.engine, options.where)
+    if scenario.isolation == "dedicated":
+        return await _dedicated(options, sets, console)
     async with AsyncExitStack() as resources:
         scratch = Path(resources.enter_context(TemporaryDirectory())) if options.trace else None
         traced = {} if scratch is None else engine_settings(scratch)
         bench = await resources.enter_async_context(open_bench(scenario, options.where, console, traced))
-        run_id = f"{scenario.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-        run = create_run(options.out, run_id, {"id": run_id, **manifest(scenario, sets, bench), **options.notes})
+        run = _new_run(options, sets, bench)
         experiment = Experiment(scenario, sets, bench, run)
         stopped = await execute(experiment, console)
         if (options.stacks or options.trace) and stopped is None:
             stopped = await until_stopped(extras(experiment, options.stacks, scratch, console), run)
     return Finished(run, stopped)
+
+
+async def _dedicated(options: Options, sets: PromptSets, console: Console) -> Finished:
+    """The same with an engine for every arm."""
+    scenario = options.scenario
+    if options.stacks or options.trace:
+        raise UserError("--stacks, --trace: record every arm on one engine: they take `isolation: shared`")
+    if scenario.until is not None:
+        raise UserError("--until: needs blocks of all arms, which `isolation: dedicated` does not have: use --blocks")
+    dedicated = Dedicated(
+        scenario, sets, options.where, lambda alone, room: open_bench(alone, options.where, console, room=room)
+    )
+    async with AsyncExitStack() as first:
+        bench = await first.enter_async_context(dedicated.baseline())
+        dedicated.pool(bench)  # a run that cannot be is none
+        run = _new_run(options, sets, bench)
+        with _progress(scenario, console) as progress:
+            stopped = await until_stopped(dedicated.execute(run, bench, first.aclose, progress), run)
+    return Finished(run, stopped)
+
+
+def _new_run(options: Options, sets: PromptSets, bench: Bench) -> Path:
+    run_id = f"{options.scenario.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    said = {"id": run_id, **manifest(options.scenario, sets, bench), **options.notes}
+    return create_run(options.out, run_id, said)
 
 
 def prompt_sets(scenario: Scenario, console: Console) -> PromptSets:
@@ -111,6 +140,9 @@ async def until_stopped(work: Coroutine[Any, Any, str], run: Path) -> str | None
         ending = stopped = "interrupted"
     except EngineDied as error:
         ending = stopped = str(error)
+    except UserError as error:
+        write_ending(run, str(error))
+        raise
     finally:
         loop.remove_signal_handler(signal.SIGINT)
         loop.remove_signal_handler(signal.SIGTERM)
@@ -119,11 +151,13 @@ async def until_stopped(work: Coroutine[Any, Any, str], run: Path) -> str | None
 
 
 async def _watched(experiment: Experiment, console: Console) -> str:
-    scenario = experiment.scenario
-    blocks = scenario.blocks if scenario.until is None else None
-    trials = trials_per_block(scenario)
-    with RunProgress(console, trials, blocks, scenario.requests_per_trial) as progress:
+    with _progress(experiment.scenario, console) as progress:
         return await experiment.execute(progress)
+
+
+def _progress(scenario: Scenario, console: Console) -> RunProgress:
+    blocks = scenario.blocks if scenario.until is None else None
+    return RunProgress(console, trials_per_block(scenario), blocks, scenario.requests_per_trial)
 
 
 def trials_per_block(scenario: Scenario) -> int:
@@ -133,9 +167,15 @@ def trials_per_block(scenario: Scenario) -> int:
 
 @asynccontextmanager
 async def open_bench(
-    scenario: Scenario, where: str, console: Console, more: Mapping[str, Any] | None = None
+    scenario: Scenario,
+    where: str,
+    console: Console,
+    more: Mapping[str, Any] | None = None,
+    room: Room | None = None,
 ) -> AsyncIterator[Bench]:
     """Engine, guards and meters, started; stopped again in the end. `more`: engine arguments beside the scenario's.
+
+    `room` says, once the guards are there, what they leave for the engine.
 
     Raises:
         UserError: the model or the engine arguments are no good.
@@ -143,17 +183,28 @@ async def open_bench(
     weights = _weights(scenario, console)
     async with AsyncExitStack() as resources:
         # Before the engine, which takes long to start: a guard that cannot be loaded is said at once.
-        also = (JUDGE,) if scenario.judge_answers else ()
+        if room is not None:
+            await room.empty()
         host = await resources.enter_async_context(VllmHost(weights, where, partial(_tell, console)))
-        started = await resources.enter_async_context(open_resources(scenario.guards.values(), also, host))
-        judge = embedded_judge(started.scorer(JUDGE)) if scenario.judge_answers else None
+        started = await resources.enter_async_context(open_resources(scenario.guards.values(), (), host))
         guards = build_guards(scenario.guards, started)
+        left = {} if room is None else await room.settings(guards)
+        guarding = {child.pid for child in active_children()}
+        judge = await resources.enter_async_context(_open_judge()) if scenario.judge_answers else None
+        judging = frozenset(child.pid for child in active_children() if child.pid and child.pid not in guarding)
         _tell(console, f"starting vLLM with {weights.model}")
-        settings = {**(more or {}), **weights.settings}
+        settings = {**(more or {}), **weights.settings, **left}
         engine = await VllmEngine.start(weights.model, settings, where=where, caches=(host.reset_prefix_caches,))
         resources.push_async_callback(engine.close)
         host.serve(engine)
-        yield Bench(engine, guards, resources.enter_context(open_meters()), judge)
+        yield Bench(engine, guards, resources.enter_context(open_meters()), judge, judging)
+
+
+@asynccontextmanager
+async def _open_judge() -> AsyncIterator[Judge]:
+    """The judge in a process of its own, so that no guard's CPU time or memory has it in."""
+    async with open_resources((), (JUDGE,)) as started:
+        yield embedded_judge(started.scorer(JUDGE))
 
 
 def _tell(console: Console, line: str) -> None:

@@ -193,7 +193,8 @@ class Scenario(_Strict):
     """Everything that a run is made of.
 
     `system` begins every conversation that has no system turn of its own. `judge_answers`: after each trial, judge
-    whether the answers refuse and whether they are unsafe.
+    whether the answers refuse and whether they are unsafe. `isolation`: `shared`, one engine with every guard
+    resident in every arm; `dedicated`, an engine an arm, with that arm's guards and the KV pool that they leave.
     """
 
     name: str = Field(min_length=1, max_length=80, pattern=r"^[\w.+ -]*\w[\w.+ -]*$")
@@ -211,6 +212,7 @@ class Scenario(_Strict):
     arms: dict[str, list[str]] = {}
     attribution: Attribution = "none"
     blocks: int = Field(default=6, ge=1)
+    isolation: Literal["shared", "dedicated"] = "shared"
     until: UntilConfig | None = None
     sweep: SweepConfig | None = None
     seed: int = Field(default=1, ge=0, lt=2**31)
@@ -232,6 +234,20 @@ class Scenario(_Strict):
         check_members(self.guards)
         self.stacks()  # refuses an attribution that would take too many arms
         return self
+
+    @model_validator(mode="after")
+    def _arms_are_not_interleaved(self) -> "Scenario":
+        if self.isolation == "dedicated" and self.until is not None:
+            raise ValueError("`isolation: dedicated` runs one arm after the other: `until` needs blocks of all arms")
+        return self
+
+    def alone(self, arm: str) -> "Scenario":
+        """The same scenario with just this arm and its guards."""
+        named = self.stacks()[arm]
+        kept = {guard for name in named for guard in (name, *members(self.guards[name]))}
+        guards = {name: config for name, config in self.guards.items() if name in kept}
+        arms = {} if arm == BASELINE else {arm: list(named)}
+        return self.model_copy(update={"guards": guards, "arms": arms, "attribution": "none"})
 
     def stacks(self) -> dict[str, tuple[str, ...]]:
         """Guard names by arm, the baseline first. Without `arms`: each guard alone, then all together.

@@ -136,6 +136,28 @@ def device_memory(samples: Samples) -> dict[str, Memory]:
     return {role: _memory(series[role]) for role in (*ROLES, "all", "card") if role in series}
 
 
+@dataclass(frozen=True)
+class CardMemory:
+    """MiB in use on a card, by all; and by the run's processes but the engine's, None where NVML names none of them."""
+
+    used: float
+    beside_engine: float | None
+
+
+def cards(samples: Samples) -> dict[str, CardMemory]:
+    """Steady memory of each card, in the order in which CUDA counts them."""
+    roles = {str(process["pid"]): str(process["role"]) for process in samples.facts.get("processes", ())}
+    found: dict[str, CardMemory] = {}
+    for source in (str(gpu["source"]) for gpu in samples.facts.get("gpus", ())):
+        used = samples.series(source, "memory_used_bytes")
+        mine = {pid: one for pid, one in samples.named(source, "memory_bytes:").items() if pid != "foreign"}
+        guards = [one for pid, one in mine.items() if not roles.get(pid, "other").startswith("engine_")]
+        if len(used.value):
+            held = _memory(guards).steady if guards else 0.0
+            found[source] = CardMemory(_memory([used]).steady, held if mine else None)
+    return found
+
+
 def _memory(parts: Iterable[Series]) -> Memory:
     """Of the sum over processes (or cards), each of which is sampled at its own times and holds its value between."""
     parts = tuple(parts)

@@ -1,13 +1,13 @@
 """What a trial cost the machine: joules, CPU seconds and memory, from its samples."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from profiler.analysis.energy import WindowEnergy, cpu_energy, gpu_energy
-from profiler.analysis.process_use import Memory, cpu_s_by_role, device_memory, memory_by_role
+from profiler.analysis.process_use import CardMemory, Memory, cards, cpu_s_by_role, device_memory, memory_by_role
 from profiler.meters.gpu_readings import SLOWED
 from profiler.records.record import Readings
 from profiler.records.samples import Samples
@@ -41,6 +41,7 @@ class TrialResources:
     device: Mapping[str, Memory]
     gpus: tuple[GpuState, ...]
     sampler_share: float | None
+    cards: Mapping[str, CardMemory] = field(default_factory=dict)
 
     def joules(self) -> dict[str, float]:
         """Gross energy by "gpu" and "cpu": what there is."""
@@ -61,6 +62,7 @@ def resources_of(samples: Samples) -> TrialResources:
         device=device_memory(samples),
         gpus=tuple(_state(samples, gpu) for gpu in samples.facts.get("gpus", ())),
         sampler_share=None if sampler_s is None or seconds <= 0 else sampler_s / seconds,
+        cards=cards(samples),
     )
 
 

@@ -34,7 +34,9 @@ async def calibrate(scenario: Scenario, where: str, out: Path, console: Console)
         UserError: something in the scenario or the machine is the user's to cure.
     """
     # The scenario's own guards stay out; the controls are no configuration and go in below.
-    bare = scenario.model_copy(update={"guards": {}, "arms": {arm: [arm] for arm in ARMS}, "judge_answers": False})
+    bare = scenario.model_copy(
+        update={"guards": {}, "arms": {arm: [arm] for arm in ARMS}, "judge_answers": False, "isolation": "shared"}
+    )
     sets = prompt_sets(bare, console)
     prepare_environment()
     installed_vllm()

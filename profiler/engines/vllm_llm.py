@@ -36,7 +36,13 @@ class RunningLlm:
         prepare_environment()
         installed_vllm()
         before = _children()
-        llm = await asyncio.to_thread(_start, model, dict(settings), where, stat_loggers)
+        starting = asyncio.ensure_future(asyncio.to_thread(_start, model, dict(settings), where, stat_loggers))
+        try:
+            llm = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # vLLM cannot be stopped half started.
+            await asyncio.to_thread((await starting).shutdown)
+            raise
         llm._run_output_handler()
         return cls(llm, tuple(sorted(_children() - before)))
 

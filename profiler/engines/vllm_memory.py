@@ -18,6 +18,8 @@ async def memory_facts(llm: Any) -> dict[str, str]:
     names = dict.fromkeys(name for worker in found for name in worker)
     return {
         **pool_facts(config.cache_config),
+        "kv_workers": str(len(found)),
+        "gpu_memory_utilization": str(config.cache_config.gpu_memory_utilization),
         **{name: str(sum(worker.get(name, 0) for worker in found)) for name in names},
     }
 
@@ -29,4 +31,8 @@ def pool_facts(cache: Any) -> dict[str, str]:
         return {}
     # vLLM's own count where it has one.
     tokens = getattr(cache, "kv_cache_size_tokens", None) or blocks * size
-    return {"kv_blocks": str(blocks), "kv_block_tokens": str(size), "kv_pool_tokens": str(tokens)}
+    return {
+        "kv_blocks": str(blocks),
+        "kv_block_tokens": str(size),
+        "kv_pool_tokens": str(tokens),
+    }

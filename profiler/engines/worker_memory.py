@@ -17,6 +17,8 @@ class WorkerMemory:
         found = {
             "weights_bytes": getattr(runner, "model_memory_usage", 0),
             "activation_peak_bytes": getattr(worker, "peak_activation_memory", 0),
+            # The share that vLLM takes, `gpu_memory_utilization`, is of this.
+            "device_total_bytes": getattr(getattr(worker, "init_snapshot", None), "total_memory", 0),
             "kv_pool_bytes": _held_bytes(_tensors(getattr(runner, "kv_caches", ()))),
         }
         return {name: int(held) for name, held in found.items() if held}

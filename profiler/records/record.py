@@ -70,7 +70,7 @@ class TrialInfo:
     """One trial: one arm, once, over one workload. `replicate` tells a block's two baselines apart.
 
     `rate_hz` is the rate of an open loop that was not the scenario's own; `stopped` why the trial was ended
-    before its last request, empty where it was not.
+    before its last request, empty where it was not; `preemptions` how often the engine threw a request's KV cache away.
     """
 
     index: int
@@ -84,3 +84,4 @@ class TrialInfo:
     engine_tokens: int = 0
     rate_hz: float | None = None
     stopped: str = ""
+    preemptions: int = 0

@@ -1,6 +1,7 @@
 """A run on disk: `run.json` and one Parquet file a trial, each renamed into place when it is whole.
 
 results/<run id>/run.json            the resolved scenario, versions, machine, git commit
+results/<run id>/isolation.json      of a dedicated run: what each arm's guards held, and what its engine was left
 results/<run id>/ending.json         why the run ended
 results/<run id>/trials/0007.parquet   one row a request; the trial's own facts in the file's metadata
 results/<run id>/trials/0007.samples.parquet   what the meters sampled in it, where there are any
@@ -24,6 +25,7 @@ from profiler.records.samples import IDLE, SUFFIX, DamagedSamples, Samples, besi
 
 SCHEMA_VERSION = 1
 _META = b"alignment_tax.trial"
+_PARTS = "isolation.json"
 
 
 class DamagedTrial(Exception):
@@ -75,7 +77,7 @@ class TrialFile:
 class StoredRun:
     """A run as read back. `sources` are read when asked; `damaged` names the files that cannot be, and why.
 
-    `ending` is why the run ended.
+    `ending` is why the run ended; `parts` what a dedicated run did for each arm.
     """
 
     path: Path
@@ -83,6 +85,7 @@ class StoredRun:
     sources: tuple[StoredTrial | TrialFile, ...]
     damaged: tuple[str, ...]
     ending: str = ""
+    parts: tuple[dict[str, Any], ...] = ()
 
     @cached_property
     def trials(self) -> tuple[StoredTrial, ...]:
@@ -171,6 +174,26 @@ def write_ending(run: Path, ending: str) -> None:
         raise UserError(f"{run}: cannot be written ({error}): free some space or choose another --out") from error
 
 
+def write_parts(run: Path, parts: Sequence[dict[str, Any]]) -> None:
+    """Keep what a dedicated run has done for each arm so far.
+
+    Raises:
+        UserError: the disk is full or not writable.
+    """
+    try:
+        _write_atomically(run / _PARTS, json.dumps({"arms": list(parts)}, indent=2).encode())
+    except OSError as error:
+        raise UserError(f"{run}: cannot be written ({error}): free some space or choose another --out") from error
+
+
+def _parts(run: Path) -> tuple[dict[str, Any], ...]:
+    """Of a dedicated run; none of any other, or where the file is no more whole."""
+    try:
+        return tuple(dict(part) for part in json.loads((run / _PARTS).read_text(encoding="utf-8"))["arms"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+
+
 def _ending(run: Path) -> str:
     """Why the run ended; a run that was killed did not say."""
     try:
@@ -203,7 +226,7 @@ def read_run(path: Path) -> StoredRun:
             sources.append(_open_trial(file))
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             damaged.append(_damage(file, error))
-    return StoredRun(path.resolve(), manifest, tuple(sources), tuple(damaged), _ending(path))
+    return StoredRun(path.resolve(), manifest, tuple(sources), tuple(damaged), _ending(path), _parts(path))
 
 
 def _open_trial(file: Path) -> TrialFile:

@@ -35,6 +35,8 @@ async def saturate(scenario: Scenario, where: str, out: Path, goal: Goal, consol
         UserError: something in the scenario, the model or the machine is the user's to cure.
     """
     check_slo(scenario, where)
+    if scenario.isolation == "dedicated":
+        raise UserError(f"{where}: isolation: a saturation sweep goes over all arms on one engine: use `shared`")
     scenario = scenario.model_copy(update={"judge_answers": False})  # a sweep asks how many, not how good
     sets = prompt_sets(scenario, console)
     prepare_environment()
