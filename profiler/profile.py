@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from guards.config import build_guards, open_resources
+from guards.config import build_guards, open_resources, placements
 from guards.generation import EngineDied
 from profiler.dedicated import Dedicated, Room
 from profiler.engines.embedded import EMBEDDED_NAME, HUB_NAME
@@ -229,6 +229,7 @@ def manifest(scenario: Scenario, sets: PromptSets, bench: Bench) -> dict[str, An
         "facts": {**facts, "device_name": device, "scenario": scenario.name},
         "scenario": scenario.model_dump(mode="json"),
         "arms": list(scenario.stacks()),
+        "placements": placements(scenario.guards, str(bench.engine.facts["device"])),
         "stacks": {arm: list(guards) for arm, guards in scenario.stacks().items()},
         **({} if scenario.until else {"planned_trials": scenario.blocks * trials_per_block(scenario)}),
         "prompts": {label: len(prompts) for label, prompts in sets.by_label.items()},

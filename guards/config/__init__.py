@@ -14,6 +14,7 @@ from guards.config.guards import (
     members,
     scorers_of,
 )
+from guards.config.placement import placement, placements
 from guards.config.resources import Resources, open_resources
 from guards.config.scorers import (
     CallableConfig,
@@ -48,5 +49,7 @@ __all__ = [
     "check_members",
     "members",
     "open_resources",
+    "placement",
+    "placements",
     "scorers_of",
 ]

@@ -10,6 +10,7 @@ from profiler.analysis.block_resources import resource_figures
 from profiler.analysis.metrics import LATENCIES, Array, TrialMetrics
 
 TOKENS_PER_S = "output_tokens_per_s.mean"
+PREEMPTIONS = "preemptions"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ def _pooled(trials: Sequence[TrialMetrics]) -> BlockFigures:
             TOKENS_PER_S: sum(t.output_tokens for t in trials) / seconds if seconds > 0 else None,
             "peak_memory_mib": _mean([t.peak_memory_mib for t in trials]),
             "cpu_s": _mean([t.cpu_s for t in trials]),
+            PREEMPTIONS: _mean([t.preemptions for t in trials]),
             **resource_figures(trials),
         },
     )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from profiler.analysis.block_resources import BY_ROLE
-from profiler.analysis.blocks import TOKENS_PER_S, BlockFigures
+from profiler.analysis.blocks import PREEMPTIONS, TOKENS_PER_S, BlockFigures
 from profiler.analysis.metrics import LATENCIES
 from profiler.analysis.stats import (
     P99_MIN_REQUESTS,
@@ -108,8 +108,8 @@ def taxes(arms: Mapping[str, Mapping[str, Estimates]], floor: Mapping[str, Estim
     found: dict[str, dict[str, Tax]] = {arm: {} for arm in arms}
     for name in dict.fromkeys(name for estimates in arms.values() for name in estimates):
         family = [arm for arm in arms if name in arms[arm]]
-        if name.startswith(BY_ROLE) and all(_nothing(arms[arm][name]) for arm in family):
-            continue  # a role that this run does not have
+        if name.startswith((BY_ROLE, PREEMPTIONS)) and all(_nothing(arms[arm][name]) for arm in family):
+            continue  # a role that this run does not have, a pool that held out
         adjusted = holm([arms[arm][name].p_value for arm in family], _ALPHA)
         for arm, result in zip(family, adjusted, strict=True):
             found[arm][name] = _tax(name, arms[arm][name], floor.get(name), result.adjusted, len(family))

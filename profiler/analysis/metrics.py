@@ -55,6 +55,7 @@ class TrialMetrics:
     harmful_blocked: int = 0
     resources: TrialResources | None = None
     guard_checks: GuardChecks = field(default_factory=dict)
+    preemptions: int = 0
 
 
 def trial_metrics(trial: StoredTrial) -> TrialMetrics:
@@ -77,6 +78,7 @@ def trial_metrics(trial: StoredTrial) -> TrialMetrics:
         harmful_blocked=_harmful_blocked(trial.table),
         resources=None if trial.samples is None else resources_of(trial.samples),
         guard_checks=checks,
+        preemptions=info.preemptions,
     )
 
 

@@ -12,6 +12,7 @@ from profiler.analysis.benefit import ArmBenefit, benefit_of
 from profiler.analysis.benefit_sums import PromptSums, Reading, prompt_sums, together
 from profiler.analysis.blocks import by_block
 from profiler.analysis.comparison import Tax, estimate, taxes
+from profiler.analysis.displacement import KvDisplacement, Lengths, displacement_of, lengths_of
 from profiler.analysis.guard_checks import GuardChecks, total
 from profiler.analysis.ledger import METRICS, TrialSums, fit_of, ledgers_of, sums_of, wastes_of
 from profiler.analysis.ledger_entries import Ledger, Waste
@@ -23,6 +24,7 @@ from profiler.analysis.step_model import StepFit
 from profiler.analysis.summary import Summary, summarise
 from profiler.analysis.validity import Finding, TrialFacts, facts_of, findings_of
 from profiler.errors import UserError
+from profiler.meters.not_measured import NotMeasured
 from profiler.records.samples import IDLE, DamagedSamples, read_samples
 from profiler.records.store import DamagedTrial, StoredRun, StoredTrial, TrialFile
 from profiler.scenario import BASELINE
@@ -59,6 +61,7 @@ class ArmResult:
     benefit: ArmBenefit | None = None
     resources: ArmResources | None = None
     guard_checks: GuardChecks = field(default_factory=dict)
+    preemptions: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ class RunResult:
     """A run's result over the `blocks` of its steady part; `warm_up` says which were cut before it, and why.
 
     `noise_floor` is one baseline against the other, `warnings` what limits the result, `findings` the rules of
-    a valid run that it broke, `trials` the figures of every finished trial, the warm-up's too.
+    a valid run that it broke, `trials` the figures of every finished trial, the warm-up's too. `displacement`: what
+    the guards take from the generator's KV cache.
     """
 
     run: StoredRun
@@ -77,6 +81,7 @@ class RunResult:
     warnings: tuple[str, ...]
     findings: tuple[Finding, ...]
     trials: tuple[TrialMetrics, ...]
+    displacement: KvDisplacement | NotMeasured | None = None
 
     @property
     def valid(self) -> bool:
@@ -93,6 +98,7 @@ class _Reduced:
     facts: TrialFacts
     sums: TrialSums | None
     prompts: PromptSums
+    lengths: Lengths
     damage: str = ""
 
 
@@ -131,6 +137,9 @@ def analyse(run: StoredRun) -> RunResult:
         warnings=(*_warnings(run, damaged, len(read), arms, trials), *unread, *measured),
         findings=findings_of([one.facts for one in kept], _claimed_ms(found), open_loop=_open_loop(run)),
         trials=tuple(one.metrics for one in read),
+        displacement=displacement_of(
+            run.manifest, run.parts, trials, [one.lengths for one in kept if one.metrics.arm == BASELINE]
+        ),
     )
 
 
@@ -197,6 +206,7 @@ def _reduce(reading: Reading, source: StoredTrial | TrialFile) -> _Reduced | str
         facts_of(trial),
         sums_of(trial),
         prompt_sums(trial, reading),
+        lengths_of(trial),
         trial.damage,
     )
 
@@ -265,6 +275,7 @@ def _arm(
         waste=waste,
         benefit=benefit,
         guard_checks=total(t.guard_checks for t in trials),
+        preemptions=sum(t.preemptions for t in trials),
     )
 
 

@@ -10,6 +10,7 @@ from profiler.analysis.stats import Interval
 from profiler.analysis.summary import Summary
 from profiler.analysis.tax import ArmResult, RunResult
 from profiler.report.benefit_json import benefit_json
+from profiler.report.displacement import displacement_json
 from profiler.scenario import BASELINE
 
 _ENTRIES = ("direct", "induced", "waste", "saved", "residual", "measured")
@@ -29,6 +30,9 @@ def to_json(result: RunResult) -> dict[str, Any]:
         "valid": result.valid,
         "warnings": [*result.warnings, *(f"{finding.arm}: {finding.text}" for finding in result.findings)],
         "findings": [asdict(finding) for finding in result.findings],
+        "isolation": manifest.get("scenario", {}).get("isolation", "shared"),
+        "placements": manifest.get("placements", {}),
+        "kv_displacement": displacement_json(result),
         "meters": {**manifest.get("meters", {}), "not_measured": manifest.get("not_measured", {})},
     }
 
@@ -47,6 +51,7 @@ def _arm(arm: ArmResult, manifest: dict[str, Any]) -> dict[str, Any]:
         "outcomes": arm.outcomes,
         "guard_errors": arm.guard_errors,
         "guard_checks": arm.guard_checks,
+        "preemptions": arm.preemptions,
         "tax": {name: tax_json(tax) for name, tax in arm.tax.items()},
         "ledger": {metric: _ledger(ledger) for metric, ledger in arm.ledger.items()},
         "waste": None if arm.waste is None else asdict(arm.waste),

@@ -21,6 +21,7 @@ _SHOWN = {
     "e2el_ms.p50": "E2EL p50, ms",
     "e2el_ms.p99": "E2EL p99, ms",
     "output_tokens_per_s.mean": "output tok/s",
+    "preemptions": "preemptions",
     "peak_memory_mib": "memory, MiB",
     "pss_steady_mib": "PSS, MiB",
     "device_memory_mib": "GPU mem, MiB",

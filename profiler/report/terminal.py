@@ -11,6 +11,7 @@ from profiler.analysis.summary import Summary
 from profiler.analysis.tax import ArmResult, RunResult
 from profiler.analysis.validity import Finding
 from profiler.report.benefit_table import print_benefit
+from profiler.report.displacement import print_displacement
 from profiler.report.guard_checks import print_guard_checks
 from profiler.report.ledger_table import print_ledger
 from profiler.report.numbers import number
@@ -36,6 +37,7 @@ def print_result(result: RunResult, console: Console) -> None:
     print_guard_checks(result.arms.values(), console)
     if (resources := resources_table(result)) is not None:
         console.print(resources)
+    print_displacement(result, console)
     if any(arm.tax for arm in result.arms.values()):
         console.print(tax_table(result))
     print_benefit(result, console)
@@ -103,6 +105,13 @@ def _notes(result: RunResult) -> list[str]:
         )
     if any(arm.latency["tpot_ms"] is None for arm in result.arms.values()):
         notes.append("TPOT -: every answer came in one piece, so there is no time per token.")
+    if places := result.run.manifest.get("placements"):
+        notes.append(f"Guards run on: {plain('; '.join(f'{guard}: {where}' for guard, where in places.items()))}.")
+    if result.run.manifest.get("scenario", {}).get("isolation") == "dedicated":
+        notes.append(
+            "isolation: dedicated: an engine an arm, one after the other, the baseline first and last: drift between "
+            f"them is in the taxes; '{BASELINE}, again' shows it."
+        )
     notes += [plain(note) for note in meter_notes(result.run.manifest)]
     not_measured = result.run.manifest["not_measured"]
     notes += [f"{plain(absence_word(name))} (n/m): not measured: {plain(why)}" for name, why in not_measured.items()]
