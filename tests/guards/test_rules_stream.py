@@ -2,7 +2,7 @@
 
 import re
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from guards.scorers.rules import Rule
@@ -79,6 +79,8 @@ def made(how: object, written: str) -> Streamable | None:
 
 @settings(max_examples=300, deadline=None)
 @given(written=_patterns(_PLACES + _LOOKS), text=TEXT, cuts=CUTS)
+@example(written="a(?!ab|b)", text="aab aa", cuts=list(range(40)))
+@example(written="(?:a|[^a]b)(?<=b)", text="AAbAA", cuts=[2])
 def test_any_pattern_finds_in_a_stream_what_python_finds_in_the_text(written: str, text: str, cuts: list[int]) -> None:
     form = made(streamable, written)
     if form is not None:
