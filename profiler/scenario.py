@@ -218,6 +218,11 @@ class Scenario(_Strict):
     meters: MetersConfig = MetersConfig()
     keep_text: bool = False
 
+    @model_validator(mode="before")
+    @classmethod
+    def _guards_at_once(cls, stated: Any) -> Any:
+        return with_parallel(stated) if isinstance(stated, dict) else stated
+
     @model_validator(mode="after")
     def _arms_name_guards(self) -> "Scenario":
         if BASELINE in self.guards:
@@ -265,6 +270,30 @@ class Scenario(_Strict):
         except ValueError as error:
             raise UserError(f"--guards: {error}") from None
         return found
+
+
+def with_parallel(stated: Mapping[str, Any]) -> dict[str, Any]:
+    """Arms stated as `{guards: [a, b], parallel: true}` become stacks of one parallel guard, "a | b"."""
+    arms, guards = stated.get("arms"), stated.get("guards")
+    if not isinstance(arms, dict) or not isinstance(guards, dict):
+        return dict(stated)
+    arms, guards = dict(arms), dict(guards)
+    for arm, said in arms.items():
+        if not isinstance(said, dict):
+            continue
+        names = said.get("guards")
+        if (
+            set(said) - {"guards", "parallel"}
+            or not isinstance(names, list)
+            or not all(isinstance(n, str) for n in names)
+        ):
+            raise ValueError(f"arms.{arm}: give a list of guards, or `guards: [...]` and `parallel: true`")
+        arms[arm] = names
+        if said.get("parallel") is True:
+            together = " | ".join(names)
+            guards[together] = {"kind": "parallel", "guards": names}
+            arms[arm] = [together]
+    return {**stated, "arms": arms, "guards": guards}
 
 
 def _each_and_all(names: Iterable[str], guards: Mapping[str, GuardConfig]) -> dict[str, list[str]]:
