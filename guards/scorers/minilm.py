@@ -30,32 +30,59 @@ MAX_TOKENS = 256
 _HEADS = 12
 _LAYERS = 6
 _EPS = 1e-12
-_BATCH = 32
+_PACK_TOKENS = 1024
 _SEGMENT_WORDS = 120
 _OVERLAP_WORDS = 30
 _SEGMENT_CHARS = 1200
 
 
 @dataclass(frozen=True)
+class Linear:
+    """x -> x W' + b, where torch has oneDNN with the weight in its own order: 1.4 times as fast at 21 tokens."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    reordered: bool
+
+    @staticmethod
+    def of(weight: torch.Tensor, bias: torch.Tensor) -> "Linear":
+        """A (out, in) matrix and its bias."""
+        reordered = torch.backends.mkldnn.is_available() and weight.dtype == torch.float32
+        return Linear(torch.ops.mkldnn._reorder_linear_weight(weight) if reordered else weight, bias, reordered)
+
+    def __call__(self, x: torch.Tensor, *, gelu: bool = False) -> torch.Tensor:
+        """(tokens, in) -> (tokens, out)."""
+        if self.reordered:
+            then, form = ("gelu", "none") if gelu else ("none", "")
+            return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, then, [], form)
+        y = F.linear(x, self.weight, self.bias)
+        return F.gelu(y) if gelu else y
+
+
+@dataclass(frozen=True)
 class Layer:
     """Weights of one transformer layer; q, k and v fused into one (3 * 384, 384) matrix."""
 
-    qkv: tuple[torch.Tensor, torch.Tensor]
-    out: tuple[torch.Tensor, torch.Tensor]
+    qkv: Linear
+    out: Linear
     norm_attention: tuple[torch.Tensor, torch.Tensor]
-    up: tuple[torch.Tensor, torch.Tensor]
-    down: tuple[torch.Tensor, torch.Tensor]
+    up: Linear
+    down: Linear
     norm_feed_forward: tuple[torch.Tensor, torch.Tensor]
 
-    def __call__(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """(batch, tokens, 384) -> the same shape. `mask` is additive, None where nothing is padded."""
-        batch, tokens, width = x.shape
-        qkv = F.linear(x, *self.qkv).view(batch, tokens, 3, _HEADS, width // _HEADS).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], attn_mask=mask)
-        mixed = mixed.transpose(1, 2).reshape(batch, tokens, width)
-        x = F.layer_norm(x + F.linear(mixed, *self.out), (width,), *self.norm_attention, _EPS)
-        hidden = F.linear(F.gelu(F.linear(x, *self.up)), *self.down)
-        return F.layer_norm(x + hidden, (width,), *self.norm_feed_forward, _EPS)
+    def __call__(self, x: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+        """(tokens, 384) -> the same shape, of texts one after the other; x is used up."""
+        mixed = torch.cat([_attention(text) for text in self.qkv(x).split(lengths)])
+        x = F.layer_norm(x.add_(self.out(mixed)), (DIMENSIONS,), *self.norm_attention, _EPS)
+        hidden = self.down(self.up(x, gelu=True))
+        return F.layer_norm(x.add_(hidden), (DIMENSIONS,), *self.norm_feed_forward, _EPS)
+
+
+def _attention(qkv: torch.Tensor) -> torch.Tensor:
+    """One text's (tokens, 3 * 384) -> (tokens, 384)."""
+    tokens = len(qkv)
+    q, k, v = qkv.view(1, tokens, 3, _HEADS, DIMENSIONS // _HEADS).permute(2, 0, 3, 1, 4)
+    return F.scaled_dot_product_attention(q, k, v)[0].transpose(0, 1).reshape(tokens, DIMENSIONS)
 
 
 @dataclass(frozen=True)
@@ -89,28 +116,33 @@ class MiniLm:
         A text longer than 256 word pieces is cut there: see `segments`.
         """
         encoded = self.tokenizer.encode_batch(list(texts))
-        vectors = np.empty((len(encoded), DIMENSIONS), dtype=np.float32)
-        # Neighbours in length share a batch, so that little of it is padding.
-        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
-        for start in range(0, len(order), _BATCH):
-            rows = order[start : start + _BATCH]
-            vectors[rows] = self._embed_batch([encoded[i] for i in rows])
-        return vectors
+        if not encoded:
+            return np.empty((0, DIMENSIONS), dtype=np.float32)
+        return np.concatenate([self._embed(pack) for pack in _packs(encoded)])
 
     @torch.inference_mode()
-    def _embed_batch(self, batch: Sequence[Encoding]) -> np.ndarray:
-        lengths = torch.tensor([len(encoding.ids) for encoding in batch])
-        longest = int(lengths.max())
-        ids = torch.zeros((len(batch), longest), dtype=torch.long)
-        for row, encoding in enumerate(batch):
-            ids[row, : len(encoding.ids)] = torch.tensor(encoding.ids)
-        real = torch.arange(longest)[None, :] < lengths[:, None]
-        mask = None if bool(real.all()) else torch.where(real, 0.0, -torch.inf)[:, None, None, :]
-        x = F.layer_norm(self.words[ids] + self.positions[:longest], (DIMENSIONS,), *self.norm, _EPS)
+    def _embed(self, pack: Sequence[Encoding]) -> np.ndarray:
+        # Texts lie one after the other, not side by side and padded to the longest: a batch has no more tokens to
+        # compute than its texts have. Only attention is told where each text ends.
+        lengths = [len(encoding.ids) for encoding in pack]
+        ids = torch.tensor([number for encoding in pack for number in encoding.ids])
+        positions = torch.cat([self.positions[:length] for length in lengths])
+        x = F.layer_norm(self.words[ids] + positions, (DIMENSIONS,), *self.norm, _EPS)
         for layer in self.layers:
-            x = layer(x, mask)
-        pooled = (x * real[:, :, None]).sum(dim=1) / lengths[:, None]
+            x = layer(x, lengths)
+        pooled = torch.stack([text.mean(dim=0) for text in x.split(lengths)])
         return F.normalize(pooled, dim=1).numpy()
+
+
+def _packs(encoded: Sequence[Encoding]) -> Iterator[Sequence[Encoding]]:
+    """Runs of texts that are embedded together, of at most _PACK_TOKENS, so that memory is bounded."""
+    start, tokens = 0, 0
+    for index, encoding in enumerate(encoded):
+        if tokens and tokens + len(encoding.ids) > _PACK_TOKENS:
+            yield encoded[start:index]
+            start, tokens = index, 0
+        tokens += len(encoding.ids)
+    yield encoded[start:]
 
 
 def segments(text: str) -> list[str]:
@@ -152,11 +184,11 @@ def _build(weights: Path, tokenizer: Path) -> MiniLm:
 def _layer(tensors: dict[str, torch.Tensor], name: str) -> Layer:
     parts = [_pair(tensors, f"{name}.attention.self.{part}") for part in ("query", "key", "value")]
     return Layer(
-        qkv=(torch.cat([weight for weight, _ in parts]), torch.cat([bias for _, bias in parts])),
-        out=_pair(tensors, f"{name}.attention.output.dense"),
+        qkv=Linear.of(torch.cat([weight for weight, _ in parts]), torch.cat([bias for _, bias in parts])),
+        out=Linear.of(*_pair(tensors, f"{name}.attention.output.dense")),
         norm_attention=_pair(tensors, f"{name}.attention.output.LayerNorm"),
-        up=_pair(tensors, f"{name}.intermediate.dense"),
-        down=_pair(tensors, f"{name}.output.dense"),
+        up=Linear.of(*_pair(tensors, f"{name}.intermediate.dense")),
+        down=Linear.of(*_pair(tensors, f"{name}.output.dense")),
         norm_feed_forward=_pair(tensors, f"{name}.output.LayerNorm"),
     )
 
