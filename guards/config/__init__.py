@@ -15,6 +15,7 @@ from guards.config.guards import (
 )
 from guards.config.resources import Resources, open_resources
 from guards.config.scorers import CallableConfig, EmbeddingConfig, RulesConfig, ScorerConfig
+from guards.config.transformer import TransformerConfig
 
 __all__ = [
     "BreakerConfig",
@@ -29,6 +30,7 @@ __all__ = [
     "Resources",
     "RulesConfig",
     "ScorerConfig",
+    "TransformerConfig",
     "build_guard",
     "build_guards",
     "check_members",

@@ -6,14 +6,19 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from guards.config.base import Strict
+from guards.config.transformer import TransformerConfig
 
 
 class EmbeddingConfig(Strict):
-    """The embedded classifier: sentence embedding and a linear head. `refusal`: p(refusal) too."""
+    """The embedded classifier: sentence embedding and a linear head. `refusal`: p(refusal) too.
+
+    `threads` are the worker's, each with batches of its own; guards that state the same number share a worker.
+    """
 
     kind: Literal["embedding"]
     head: Literal["prompt", "answer", "refusal"] = "prompt"
     refusal: bool = False
+    threads: int = Field(default=1, ge=1)
 
 
 class RulesConfig(Strict):
@@ -33,7 +38,9 @@ class CallableConfig(Strict):
     max_match_chars: int = Field(default=0, ge=0)
 
 
-ScorerConfig = Annotated[EmbeddingConfig | RulesConfig | CallableConfig, Field(discriminator="kind")]
+ScorerConfig = Annotated[
+    EmbeddingConfig | RulesConfig | CallableConfig | TransformerConfig, Field(discriminator="kind")
+]
 
 
 def parts(config: ScorerConfig) -> Iterator[ScorerConfig]:

@@ -4,6 +4,7 @@ It is spawned, so it holds nothing of its parent's. Batches and results cross th
 """
 
 import importlib
+import os
 import signal
 import threading
 import time
@@ -55,6 +56,8 @@ def serve(pipes: list[Connection], spec: bytes) -> None:
     """The process's whole life. Each pipe is served by a thread of its own, which all use the one model."""
     # A Ctrl-C in the terminal is the driver's to handle.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A thread a core for a batch's tokenisation would wait for cores that another process holds.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         judge = _load(msgspec.msgpack.decode(spec, type=ModelSpec))
     except Exception as error:  # noqa: BLE001 - the driver says it to the user, in one line

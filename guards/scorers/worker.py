@@ -2,8 +2,9 @@
 
 from typing import Self
 
+from guards.scorers.batching import Batching, Work
 from guards.scorers.model_process import ModelSpec
-from guards.scorers.model_worker import Batching, ModelWorker, Work, WorkerDied
+from guards.scorers.model_worker import ModelWorker, WorkerDied
 from guards.told import writable
 
 __all__ = ["EmbeddingWorker", "WorkerDied"]
