@@ -23,6 +23,7 @@ from guards.config.scorers import (
     RulesConfig,
     ScorerConfig,
 )
+from guards.config.transformer import TransformerConfig
 from guards.config.vllm import VllmHeadConfig, VllmJudgeConfig
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Resources",
     "RulesConfig",
     "ScorerConfig",
+    "TransformerConfig",
     "VllmHeadConfig",
     "VllmJudgeConfig",
     "build_guard",

@@ -69,10 +69,14 @@ class Head:
     def score(self, encoder: MiniLm, texts: Sequence[str]) -> np.ndarray:
         """Probabilities (n,) float32 of whole texts: the greatest of their pieces'."""
         pieces = [self.recipe.pieces(text) for text in texts]
+        return self.greatest(encoder.embed([piece for group in pieces for piece in group]), pieces)
+
+    def greatest(self, embeddings: np.ndarray, pieces: Sequence[Sequence[str]]) -> np.ndarray:
+        """Probabilities (n,) float32 of n texts, given the pieces of each and the embeddings of all, in order."""
         flat = [piece for group in pieces for piece in group]
         if not flat:
             return np.zeros(0, dtype=np.float32)
-        found = self.probability(encoder.embed(flat), flat)
+        found = self.probability(embeddings, flat)
         starts = np.cumsum([0, *(len(group) for group in pieces[:-1])])
         return np.maximum.reduceat(found, starts)
 
