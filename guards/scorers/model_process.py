@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from guards.told import message, told
+from guards.told import storable, told
 
 Judge = Callable[[list[Any]], Sequence[Any]]
 """A loaded model: one result (plain data) for each of the items (plain data) of a batch."""
@@ -61,7 +61,7 @@ def serve(pipes: list[Connection], spec: bytes) -> None:
     try:
         judge = _load(msgspec.msgpack.decode(spec, type=ModelSpec))
     except Exception as error:  # noqa: BLE001 - the driver says it to the user, in one line
-        why = message(error) if isinstance(error, CannotLoad) else told(error)
+        why = storable(str(error), 600) if isinstance(error, CannotLoad) else told(error)
         pipes[0].send_bytes(msgspec.msgpack.encode(Loaded(why)))
         return
     for pipe in pipes[1:]:

@@ -12,7 +12,7 @@ from transformers.utils import logging as transformers_logging
 from guards.scorers.classifier import Classifier
 from guards.scorers.labels import unsafe_labels
 from guards.scorers.model_process import CannotLoad
-from guards.told import message
+from guards.told import storable
 
 T = TypeVar("T")
 
@@ -77,12 +77,12 @@ def _had(model: str, load: Callable[[bool], T]) -> T:
         return load(True)
     except (OSError, ValueError) as error:
         if Path(model).exists():
-            raise CannotLoad(f"{model} cannot be read: {message(error)}") from error
+            raise CannotLoad(f"{model} cannot be read: {storable(str(error), 160)}") from error
     try:
         return load(False)
     except (OSError, ValueError) as error:
         raise CannotLoad(
-            f"cannot get {model} from the hub ({message(error)}): check the id, access, network"
+            f"cannot get {model} from the hub ({storable(str(error), 160)}): check the id, access, network"
         ) from error
 
 
