@@ -14,7 +14,7 @@ from profiler.report.benefit_table import print_benefit
 from profiler.report.guard_checks import print_guard_checks
 from profiler.report.ledger_table import print_ledger
 from profiler.report.numbers import number
-from profiler.report.resources import absence_word, meter_notes, resources_table
+from profiler.report.resources import absence_word, meter_notes, resources_tables
 from profiler.report.tax_table import detectable, tax_table
 from profiler.report.text import plain
 from profiler.scenario import BASELINE
@@ -34,8 +34,8 @@ def print_result(result: RunResult, console: Console) -> None:
     console.print(_figures(list(result.arms.values())))
     console.print(_outcomes(result.arms.values()))
     print_guard_checks(result.arms.values(), console)
-    if (resources := resources_table(result)) is not None:
-        console.print(resources)
+    for table in resources_tables(result):
+        console.print(table)
     if any(arm.tax for arm in result.arms.values()):
         console.print(tax_table(result))
     print_benefit(result, console)
