@@ -59,6 +59,15 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class _Window:
+    """Token ids of neighbouring pieces of one passage; `ranges` is where each piece's tokens lie."""
+
+    passage: int
+    ids: list[int]
+    ranges: dict[int, tuple[int, int]]
+
+
+@dataclass(frozen=True)
 class MiniLm:
     """The encoder with its tokenizer. Immutable, so it may be shared between threads."""
 
@@ -97,20 +106,70 @@ class MiniLm:
             vectors[rows] = self._embed_batch([encoded[i] for i in rows])
         return vectors
 
+    def hidden_means(self, passages: Sequence[Sequence[str]], layers: Sequence[int]) -> list[np.ndarray]:
+        """What the first `layers` hold of each piece of a passage, read in the passage's context.
+
+        The middle layers still know who does what to whom, which the last one, made for topics, blurs.
+        One (pieces, 384 * len(layers)) float32 array a passage: the mean over a piece's tokens after each
+        of `layers` (counted from 1), of unit length. Passages longer than 256 word pieces are cut at borders
+        of pieces, and a longer piece is cut off.
+        """
+        windows = list(self._windows(passages))
+        found = [np.zeros((len(pieces), DIMENSIONS * len(layers)), dtype=np.float32) for pieces in passages]
+        windows.sort(key=lambda window: len(window.ids))
+        for start in range(0, len(windows), _BATCH):
+            batch = windows[start : start + _BATCH]
+            for window, states in zip(batch, self._layer_states([w.ids for w in batch], layers), strict=True):
+                for piece, (first, end) in window.ranges.items():
+                    parts = F.normalize(states[:, first:end].mean(dim=1), dim=1)
+                    found[window.passage][piece] = parts.reshape(-1).numpy()
+        return found
+
+    def _windows(self, passages: Sequence[Sequence[str]]) -> Iterator["_Window"]:
+        first, last = self.tokenizer.encode("").ids
+        for number, pieces in enumerate(passages):
+            window = _Window(number, [first], {})
+            for index, encoding in enumerate(self.tokenizer.encode_batch(list(pieces), add_special_tokens=False)):
+                ids = encoding.ids[: MAX_TOKENS - 2]
+                if len(window.ids) + len(ids) + 1 > MAX_TOKENS:
+                    yield _Window(number, [*window.ids, last], window.ranges)
+                    window = _Window(number, [first], {})
+                if ids:
+                    window.ranges[index] = (len(window.ids), len(window.ids) + len(ids))
+                    window.ids.extend(ids)
+            if window.ranges:
+                yield _Window(number, [*window.ids, last], window.ranges)
+
+    @torch.inference_mode()
+    def _layer_states(self, batch: Sequence[Sequence[int]], layers: Sequence[int]) -> torch.Tensor:
+        """(batch, len(layers), tokens, 384): the hidden states after each of `layers`."""
+        x, _, mask = self._begin(batch)
+        kept = []
+        for number, layer in enumerate(self.layers[: max(layers)], start=1):
+            x = layer(x, mask)
+            if number in layers:
+                kept.append(x)
+        return torch.stack(kept, dim=1)
+
     @torch.inference_mode()
     def _embed_batch(self, batch: Sequence[Encoding]) -> np.ndarray:
-        lengths = torch.tensor([len(encoding.ids) for encoding in batch])
-        longest = int(lengths.max())
-        ids = torch.zeros((len(batch), longest), dtype=torch.long)
-        for row, encoding in enumerate(batch):
-            ids[row, : len(encoding.ids)] = torch.tensor(encoding.ids)
-        real = torch.arange(longest)[None, :] < lengths[:, None]
-        mask = None if bool(real.all()) else torch.where(real, 0.0, -torch.inf)[:, None, None, :]
-        x = F.layer_norm(self.words[ids] + self.positions[:longest], (DIMENSIONS,), *self.norm, _EPS)
+        x, real, mask = self._begin([encoding.ids for encoding in batch])
         for layer in self.layers:
             x = layer(x, mask)
-        pooled = (x * real[:, :, None]).sum(dim=1) / lengths[:, None]
+        pooled = (x * real[:, :, None]).sum(dim=1) / real.sum(dim=1)[:, None]
         return F.normalize(pooled, dim=1).numpy()
+
+    def _begin(self, batch: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Embedded tokens (batch, tokens, 384), which of them are real, and the additive mask."""
+        lengths = torch.tensor([len(ids) for ids in batch])
+        longest = int(lengths.max())
+        padded = torch.zeros((len(batch), longest), dtype=torch.long)
+        for row, ids in enumerate(batch):
+            padded[row, : len(ids)] = torch.tensor(ids)
+        real = torch.arange(longest)[None, :] < lengths[:, None]
+        mask = None if bool(real.all()) else torch.where(real, 0.0, -torch.inf)[:, None, None, :]
+        x = F.layer_norm(self.words[padded] + self.positions[:longest], (DIMENSIONS,), *self.norm, _EPS)
+        return x, real, mask
 
 
 def segments(text: str) -> list[str]:

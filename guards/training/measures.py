@@ -34,3 +34,8 @@ def rate(scores: np.ndarray, threshold: float) -> dict[str, float | int]:
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * float(np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)))
     return {"rate": round(p, 4), "low": round(centre - half, 4), "high": round(centre + half, 4), "n": n}
+
+
+def share(hits: np.ndarray) -> dict[str, float | int]:
+    """Share of true ones, likewise with its interval."""
+    return rate(1.0 * hits, 1.0)
