@@ -54,7 +54,7 @@ def _without_outer_quotes(text: str) -> str:
     """An answer wholly in quotation marks is said by its author."""
     bare = text.strip()
     whole = len(bare) > 1 and (bare[0], bare[-1]) in {('"', '"'), ("\u201c", "\u201d")}
-    return bare[1:-1] if whole and not re.search("[\"\u201c\u201d]", bare[1:-1]) else text
+    return bare[1:-1] if whole and not re.search('["\u201c\u201d]', bare[1:-1]) else text
 
 
 def _mask(match: re.Match[str]) -> str:

@@ -15,14 +15,16 @@ six layers over the answer.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from guards.assets import AssetError
 from guards.scorers.clauses import Clause, clauses
 from guards.scorers.lexical import hashed_ngrams
-from guards.scorers.minilm import MiniLm
-from guards.scorers.refusal_cues import cues, with_pairs
+from guards.scorers.minilm import DIMENSIONS, MiniLm
+from guards.scorers.refusal_cues import cues, patterns, with_pairs
 
 LAYERS = (2, 4)
 HEAD_CLAUSES = 32
@@ -30,8 +32,11 @@ TAIL_CLAUSES = 8
 """A longer answer is read at its beginning and its end only, where answers decline."""
 
 _NGRAM_BUCKETS = 2048
-_NEIGHBOUR = 0.2
+# How loud each kind of feature speaks under one regularisation; chosen in cross-validation.
+_NGRAMS, _CUES, _NEIGHBOURS, _STATES = 0.5, 2.0, 0.2, 2.0
 _SUBSTANCE_CHARS = 60.0
+
+_ANSWER_NUMBERS = 18
 
 
 @dataclass(frozen=True)
@@ -82,9 +87,9 @@ class RefusalDetector:
 
     def judge(self, encoder: MiniLm, texts: Sequence[str]) -> list[Outcome]:
         """Full refusal, partial refusal or compliance: one outcome a text."""
-        read = [clauses_read(text) for text in texts]
-        if not read:
+        if not texts:
             return []
+        read = [clauses_read(text) for text in texts]
         logits = clause_features(encoder, read) @ self.clause.T + self.clause_bias
         rows = answer_features(logits, read) @ self.answer.T + self.answer_bias
         declines, partial = (0.5 * (1.0 + np.tanh(0.5 * rows))).T
@@ -105,8 +110,15 @@ def clause_features(encoder: MiniLm, answers: Sequence[Sequence[Clause]]) -> np.
     before, after = _neighbours(own, [len(answer) for answer in texts])
     states = np.concatenate(encoder.hidden_means(texts, LAYERS))
     place = np.array([_place(answer, i) for answer in answers for i in range(len(answer))], dtype=np.float32)
-    grams = hashed_ngrams(flat, _NGRAM_BUCKETS)
-    return np.concatenate([grams, with_pairs(own), _NEIGHBOUR * before, _NEIGHBOUR * after, place, states], axis=1)
+    parts = [
+        _NGRAMS * hashed_ngrams(flat, _NGRAM_BUCKETS),
+        _CUES * with_pairs(own),
+        _NEIGHBOURS * before,
+        _NEIGHBOURS * after,
+        place,
+        _STATES * states,
+    ]
+    return np.concatenate(parts, axis=1)
 
 
 def _neighbours(own: np.ndarray, lengths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -161,3 +173,32 @@ def _summary(logits: np.ndarray, answer: Sequence[Clause]) -> list[float]:
         float(len(answer) == 1),
         float(np.log1p(chars.sum())),
     ]
+
+
+def load_detector(path: Path, card: dict[str, Any]) -> RefusalDetector:
+    """Read the weights.
+
+    Raises:
+        AssetError: the weights do not fit the features.
+    """
+    with np.load(path, allow_pickle=False) as arrays:
+        clause, answer = arrays["clause"].astype(np.float32), arrays["answer"]
+        biases, threshold = (arrays["clause_bias"], arrays["answer_bias"]), float(arrays["threshold"])
+    phrases = len(patterns())
+    width = _NGRAM_BUCKETS + phrases * (phrases + 1) // 2 + 2 * phrases + 4 + len(LAYERS) * DIMENSIONS
+    expected = ((2, width), (2, _ANSWER_NUMBERS))
+    if (clause.shape, answer.shape) != expected:
+        raise AssetError(f"{path} holds {clause.shape} and {answer.shape} weights, not {expected}: train it again")
+    return RefusalDetector(clause, biases[0], answer, biases[1], threshold, card)
+
+
+def save_detector(detector: RefusalDetector, path: Path) -> None:
+    """Write the weights; `load_detector` reads them back. The clauses' are kept in half precision."""
+    np.savez(
+        path,
+        clause=detector.clause.astype(np.float16),
+        clause_bias=detector.clause_bias,
+        answer=detector.answer,
+        answer_bias=detector.answer_bias,
+        threshold=np.float64(detector.threshold),
+    )

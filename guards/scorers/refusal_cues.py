@@ -1,4 +1,4 @@
-"""The set phrases of refusals, and of what is none, as features of a clause; the phrases are `data/refusal_cues.yaml`."""
+"""The phrases of refusals, and of what is none, as features of a clause; `data/refusal_cues.yaml` lists them."""
 
 import re
 from collections.abc import Sequence
