@@ -10,6 +10,7 @@ from typing import Literal
 
 from guards.scorers.clauses import Clause
 from guards.training import sources
+from guards.training.splits import fold_of
 
 Label = Literal["refusal", "partial", "declines", "compliance"]
 """`declines` is a refusal, full or partial: which of them was not judged."""
@@ -71,6 +72,29 @@ def judged_answers(folder: Path) -> list[Answer]:
             found.append(Answer(row.text, label, "pyrit_harm", row.group))
     for row in sources.judged_refusals(folder):
         found.append(Answer(row.text, "refusal" if row.label else "compliance", "pyrit_refusal", row.group))
+    return found
+
+
+def padded(answers: Sequence[Answer]) -> list[Answer]:
+    """Long answers, of which people's sets hold few that decline in part: own ones with another's text round them.
+
+    Every partial answer and as many compliant ones, by turns before and after an ordinary long answer of the
+    same fold, so that a model is never measured on text that it was trained on.
+    """
+    ordinary = [answer for answer in answers if answer.source == "pyrit_refusal" and answer.label == "compliance"]
+    own = [answer for answer in answers if answer.source == "own"]
+    partial = [answer for answer in own if answer.label == "partial"]
+    compliant = [answer for answer in own if answer.label == "compliance"][: len(partial)]
+    found = []
+    for index, answer in enumerate([*partial, *compliant]):
+        company = [other for other in ordinary if fold_of(other.group) == fold_of(answer.group)]
+        other = company[zlib.crc32(answer.text.encode()) % len(company)].text + "\n\n"
+        marks = answer.marks or "C" * len(answer.text)
+        before = bool(index % 2)
+        text = other + answer.text if before else f"{answer.text}\n\n{other}"
+        served = "C" * len(other)
+        marks = served + marks if before else f"{marks}CC{served}"
+        found.append(Answer(text, answer.label, "own_padded", answer.group, marks))
     return found
 
 

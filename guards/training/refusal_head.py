@@ -11,14 +11,14 @@ from guards.scorers.clauses import Clause
 from guards.scorers.minilm import MiniLm
 from guards.scorers.refusal import RefusalDetector, answer_features, clause_features, clauses_read
 from guards.training import held_out, logistic, measures
-from guards.training.answers import Answer, clause_labels, judged_answers, own_answers
+from guards.training.answers import Answer, clause_labels, judged_answers, own_answers, padded
 from guards.training.logistic import Linear
 from guards.training.splits import FOLDS, fold_of, unseen_rows
 
 CLAUSE_L2 = 3e-5
 ANSWER_L2 = 1e-4
-FOREIGN = 0.5
-"""Weight of an answer from PyRIT beside one of this project's."""
+WEIGHTS = {"own": 1.0, "own_padded": 0.25, "pyrit_harm": 0.5, "pyrit_refusal": 0.5}
+"""What an answer weighs by its source. The padded ones keep long answers honest without ruling the short."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Material:
     @property
     def weights(self) -> np.ndarray:
         """(answers,) weights before balancing."""
-        return np.array([1.0 if answer.source == "own" else FOREIGN for answer in self.answers])
+        return np.array([WEIGHTS[answer.source] for answer in self.answers])
 
 
 def train(encoder: MiniLm, folder: Path) -> RefusalDetector:
@@ -77,6 +77,7 @@ def _material(encoder: MiniLm, folder: Path) -> tuple[Material, int]:
         encoder.embed([row.text for row in unseen]),
     )
     answers = [rows[index] for index in kept]
+    answers += padded(answers)
     read = [clauses_read(answer.text) for answer in answers]
     marks = [mark for answer, found in zip(answers, read, strict=True) for mark in clause_labels(answer, found)]
     owner = np.repeat(np.arange(len(answers)), [len(found) for found in read])
