@@ -1,13 +1,16 @@
 """MiniLM and the shipped heads, as the worker process loads them."""
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import get_args
+
+import numpy as np
 
 from guards.assets import AssetError
 from guards.scorers.heads import Head, HeadName, load_head
-from guards.scorers.minilm import MiniLm
+from guards.scorers.minilm import MiniLm, segments
 from guards.scorers.model_process import CannotLoad
+from guards.scorers.refusal import RefusalDetector
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 32 << 20
@@ -38,16 +41,25 @@ def _keep_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
-def probabilities(encoder: MiniLm, heads: dict[HeadName, Head], batch: Sequence[Asked]) -> list[dict[str, float]]:
+def probabilities(
+    encoder: MiniLm, heads: Mapping[HeadName, Head | RefusalDetector], batch: Sequence[Asked]
+) -> list[dict[str, float]]:
     """Of each text, the named heads' probabilities. A piece of text that several heads look at is embedded once."""
-    asked = {name: [row for row, (_, names) in enumerate(batch) if name in names] for name in heads}
-    pieces = {name: [heads[name].recipe.pieces(batch[row][0]) for row in rows] for name, rows in asked.items()}
-    places = {piece: 0 for groups in pieces.values() for group in groups for piece in group}
-    places = {piece: place for place, piece in enumerate(places)}
-    embeddings = encoder.embed(list(places))
     found: list[dict[str, float]] = [{} for _ in batch]
-    for name, groups in pieces.items():
-        mine = embeddings[[places[piece] for group in groups for piece in group]]
-        for row, p in zip(asked[name], heads[name].greatest(mine, groups), strict=True):
-            found[row][name] = float(p)
+    asked = {name: [row for row, (_, names) in enumerate(batch) if name in names] for name in heads}
+    linear = {name: head for name, head in heads.items() if isinstance(head, Head)}
+    pieces = {row: segments(batch[row][0]) for row in sorted({row for name in linear for row in asked[name]})}
+    places = {piece: place for place, piece in enumerate(dict.fromkeys(p for group in pieces.values() for p in group))}
+    embeddings = encoder.embed(list(places))
+    for name, head in linear.items():
+        groups = [pieces[row] for row in asked[name]]
+        _note(found, name, asked[name], head.greatest(embeddings[[places[p] for g in groups for p in g]], groups))
+    detectors = {name: head for name, head in heads.items() if isinstance(head, RefusalDetector)}
+    for name, detector in detectors.items():
+        _note(found, name, asked[name], detector.score(encoder, [batch[row][0] for row in asked[name]]))
     return found
+
+
+def _note(found: list[dict[str, float]], name: str, rows: Sequence[int], scores: np.ndarray) -> None:
+    for row, p in zip(rows, scores, strict=True):
+        found[row][name] = float(p)

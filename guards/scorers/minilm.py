@@ -31,6 +31,7 @@ _HEADS = 12
 _LAYERS = 6
 _EPS = 1e-12
 _PACK_TOKENS = 1024
+_WINDOWS = 32
 _SEGMENT_WORDS = 120
 _OVERLAP_WORDS = 30
 _SEGMENT_CHARS = 1200
@@ -61,6 +62,15 @@ def _attention(qkv: torch.Tensor, lengths: list[int]) -> torch.Tensor:
     texts = zip(*(part.split(lengths, dim=2) for part in parts), strict=True)
     mixed = [F.scaled_dot_product_attention(q, k, v).transpose(1, 2) for q, k, v in texts]
     return torch.cat(mixed, dim=1).view(len(qkv), DIMENSIONS)
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Token ids of neighbouring pieces of one passage; `ranges` is where each piece's tokens lie."""
+
+    passage: int
+    ids: list[int]
+    ranges: dict[int, tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -98,18 +108,68 @@ class MiniLm:
             return np.empty((0, DIMENSIONS), dtype=np.float32)
         return np.concatenate([self._embed(pack) for pack in _packs(encoded)])
 
+    def hidden_means(self, passages: Sequence[Sequence[str]], layers: Sequence[int]) -> list[np.ndarray]:
+        """What the first `layers` hold of each piece of a passage, read in the passage's context.
+
+        The middle layers still know who does what to whom, which the last one, made for topics, blurs.
+        One (pieces, 384 * len(layers)) float32 array a passage: the mean over a piece's tokens after each
+        of `layers` (counted from 1), of unit length. Passages longer than 256 word pieces are cut at borders
+        of pieces, and a longer piece is cut off.
+        """
+        windows = list(self._windows(passages))
+        found = [np.zeros((len(pieces), DIMENSIONS * len(layers)), dtype=np.float32) for pieces in passages]
+        for start in range(0, len(windows), _WINDOWS):
+            batch = windows[start : start + _WINDOWS]
+            for window, states in zip(batch, self._layer_states([w.ids for w in batch], layers), strict=True):
+                for piece, (first, end) in window.ranges.items():
+                    parts = F.normalize(states[:, first:end].mean(dim=1), dim=1)
+                    found[window.passage][piece] = parts.reshape(-1).numpy()
+        return found
+
+    def _windows(self, passages: Sequence[Sequence[str]]) -> Iterator["_Window"]:
+        first, last = self.tokenizer.encode("").ids
+        for number, pieces in enumerate(passages):
+            window = _Window(number, [first], {})
+            for index, encoding in enumerate(self.tokenizer.encode_batch(list(pieces), add_special_tokens=False)):
+                ids = encoding.ids[: MAX_TOKENS - 2]
+                if len(window.ids) + len(ids) + 1 > MAX_TOKENS:
+                    yield _Window(number, [*window.ids, last], window.ranges)
+                    window = _Window(number, [first], {})
+                if ids:
+                    window.ranges[index] = (len(window.ids), len(window.ids) + len(ids))
+                    window.ids.extend(ids)
+            if window.ranges:
+                yield _Window(number, [*window.ids, last], window.ranges)
+
+    @torch.inference_mode()
+    def _layer_states(self, batch: Sequence[Sequence[int]], layers: Sequence[int]) -> Sequence[torch.Tensor]:
+        """The hidden states after each of `layers`: (len(layers), tokens, 384) for each of the batch."""
+        lengths = [len(ids) for ids in batch]
+        x, kept = self._begin(batch), []
+        for number, layer in enumerate(self.layers[: max(layers)], start=1):
+            x = layer(x, lengths)
+            if number in layers:
+                kept.append(x.clone())  # the next layer uses it up
+        return torch.stack(kept).split(lengths, dim=1)
+
     @torch.inference_mode()
     def _embed(self, pack: Sequence[Encoding]) -> np.ndarray:
-        # Texts lie one after the other, not side by side and padded to the longest: a batch has no more tokens to
-        # compute than its texts have. Only attention is told where each text ends.
         lengths = [len(encoding.ids) for encoding in pack]
-        ids = torch.tensor([number for encoding in pack for number in encoding.ids])
-        positions = torch.cat([self.positions[:length] for length in lengths])
-        x = F.layer_norm(self.words[ids] + positions, (DIMENSIONS,), *self.norm, _EPS)
+        x = self._begin([encoding.ids for encoding in pack])
         for layer in self.layers:
             x = layer(x, lengths)
         pooled = torch.stack([text.mean(dim=0) for text in x.split(lengths)])
         return F.normalize(pooled, dim=1).numpy()
+
+    def _begin(self, batch: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Embedded tokens (tokens, 384) of texts that lie one after the other.
+
+        Not side by side and padded to the longest: a batch has no more tokens to compute than its texts have. Only
+        attention is told where each text ends.
+        """
+        ids = torch.tensor([number for ids in batch for number in ids])
+        positions = torch.cat([self.positions[: len(ids)] for ids in batch])
+        return F.layer_norm(self.words[ids] + positions, (DIMENSIONS,), *self.norm, _EPS)
 
 
 def _packs(encoded: Sequence[Encoding]) -> Iterator[Sequence[Encoding]]:
