@@ -231,7 +231,8 @@ def main() -> None:
             stored = sum(file.stat().st_size for file in (run / "trials").iterdir()) / size
             found = report(run)
         print(
-            f"{size:>9} records of {stored:.0f} bytes on disk: {found['seconds']:.2f} s ({found['cpu_s']:.2f} s of CPU, imports included), "
+            f"{size:>9} records of {stored:.0f} bytes on disk: "
+            f"{found['seconds']:.2f} s ({found['cpu_s']:.2f} s of CPU, imports included), "
             f"peak {found['peak_mib']:.0f} MiB\n"
         )
         figures[f"seconds_{size}"] = round(found["seconds"], 3)
