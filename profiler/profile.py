@@ -26,6 +26,7 @@ from profiler.judging import JUDGE, embedded_judge
 from profiler.machine import cpu_name, git_commit, machine, versions
 from profiler.meters.meters import open_meters
 from profiler.prompts import PromptSets, read_prompt_sets, trace_note
+from profiler.records.lock import held
 from profiler.records.store import create_run, write_ending
 from profiler.report.progress import RunProgress
 from profiler.report.text import printable
@@ -72,7 +73,9 @@ async def profile(options: Options, console: Console) -> Finished:
         traced = {} if scratch is None else engine_settings(scratch)
         bench = await resources.enter_async_context(open_bench(scenario, options.where, console, traced))
         run_id = f"{scenario.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-        run = create_run(options.out, run_id, {"id": run_id, **manifest(scenario, sets, bench), **options.notes})
+        said = {"id": run_id, **manifest(scenario, sets, bench), **options.notes}
+        run = await asyncio.to_thread(create_run, options.out, run_id, said)
+        resources.enter_context(held(run))
         experiment = Experiment(scenario, sets, bench, run)
         stopped = await execute(experiment, console)
         if (options.stacks or options.trace) and stopped is None:
@@ -114,7 +117,7 @@ async def until_stopped(work: Coroutine[Any, Any, str], run: Path) -> str | None
     finally:
         loop.remove_signal_handler(signal.SIGINT)
         loop.remove_signal_handler(signal.SIGTERM)
-    write_ending(run, ending)
+    await asyncio.to_thread(write_ending, run, ending, stopped is None)
     return stopped
 
 
@@ -122,7 +125,8 @@ async def _watched(experiment: Experiment, console: Console) -> str:
     scenario = experiment.scenario
     blocks = scenario.blocks if scenario.until is None else None
     trials = trials_per_block(scenario)
-    with RunProgress(console, trials, blocks, scenario.requests_per_trial) as progress:
+    before = len(experiment.finished) * scenario.requests_per_trial
+    with RunProgress(console, trials, blocks, scenario.requests_per_trial, before) as progress:
         return await experiment.execute(progress)
 
 
@@ -181,6 +185,7 @@ def manifest(scenario: Scenario, sets: PromptSets, bench: Bench) -> dict[str, An
         "stacks": {arm: list(guards) for arm, guards in scenario.stacks().items()},
         **({} if scenario.until else {"planned_trials": scenario.blocks * trials_per_block(scenario)}),
         "prompts": {label: len(prompts) for label, prompts in sets.by_label.items()},
+        "prompts_sha256": sets.sha256,
         "prompt_notes": list(sets.notes),
         "machine": machine(),
         "versions": versions(),

@@ -32,13 +32,16 @@ def add(commands: Commands) -> None:
         "--harmful", metavar="SHARE", help="work the tax out for another share of harmful requests: 2%%"
     )
     parser.add_argument("--categories", action="store_true", help="what the guards bought by category of prompt")
+    parser.add_argument("--verify", action="store_true", help="compare every file, however large, with its SHA-256")
     parser.add_argument("--tax", choices=tuple(TAXES), default="e2el_mean", help="of a sweep: what the front weighs")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     harmful = None if options.harmful is None else share_flag("--harmful", options.harmful)
-    run = read_run(options.path)
+    run = read_run(options.path, options.verify)
+    if not run.sources and run.damaged:
+        raise UserError(f"{options.path}: none of its trials can be read: {'; '.join(run.damaged)}: run it again")
     if not run.sources:
         raise UserError(f"{options.path}: no finished trial in this run: run it again")
     if missing := [key for key in ("id", "facts", "arms") if key not in run.manifest]:
