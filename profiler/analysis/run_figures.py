@@ -69,7 +69,7 @@ def why_none(key: str, trials: Sequence[TrialMetrics], not_measured: Mapping[str
     if metric in LATENCIES:
         requests = sum(len(trial.latency_ms[metric]) for trial in trials)
         if statistic == "p99" and requests < P99_MIN_REQUESTS:
-            return f"a p99 needs {P99_MIN_REQUESTS} requests in both arms, there are {requests}: add blocks"
+            return f"a p99 needs {P99_MIN_REQUESTS} requests in each arm, there are {requests}: add blocks"
         return "no answer had it in two blocks or more"
     said = (not_measured.get(name) for name in _METERS.get(metric, ()))
     return next((why for why in said if why), "no reading for every trial")

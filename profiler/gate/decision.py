@@ -32,12 +32,16 @@ class Decided:
 
 @dataclass(frozen=True)
 class Gate:
-    """All limits of all arms. `against` is what differences are to; `warnings` bear on them."""
+    """All limits of all arms. `against` is what differences are to; `warnings` bear on them.
+
+    `other`: that is another run.
+    """
 
     run: RunResult
     against: str
     results: tuple[Decided, ...]
     warnings: tuple[str, ...] = ()
+    other: bool = False
 
     @property
     def state(self) -> State:
@@ -60,7 +64,7 @@ def decide(result: RunResult, limits: Sequence[Limit], arms: Sequence[str], othe
             results.append(Decided(arm, limit, "undecided", None, reason) if reason else judged.decide(limit))
     warnings = () if other is None else differences(other.run.manifest, result.run.manifest)
     against = BASELINE if other is None else f"the same arm of {other.run.path.name}"
-    return Gate(result, against, tuple(results), (*warnings, *result.warnings))
+    return Gate(result, against, tuple(results), (*warnings, *result.warnings), other is not None)
 
 
 def _void(result: RunResult) -> str:

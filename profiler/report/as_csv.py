@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from io import StringIO
 
 from profiler.analysis.figure import Figure
-from profiler.analysis.run_figures import own_estimates, steady_trials
+from profiler.analysis.run_figures import own_estimates, steady_trials, why_none
 from profiler.analysis.stats import Interval
 from profiler.analysis.tax import ArmResult, RunResult
 from profiler.analysis.words import WORDS, benefit_change, benefit_figure
@@ -39,6 +39,10 @@ def _rows(result: RunResult, arm: ArmResult) -> Iterator[Row]:
     units = {word.key: word.unit for word in WORDS.values()}
     for key, estimates in own.items():
         yield names.get(key, key), "value", units.get(key, _unit(key)), estimates.absolute.interval(), "", ""
+    absent, trials = result.run.manifest.get("not_measured", {}), steady_trials(result, arm.name)
+    for key, name in names.items():
+        if key not in own:
+            yield name, "value", units[key], None, "", why_none(key, trials, absent)
     for key, tax in arm.tax.items():
         metric, unit = names.get(key, key), units.get(key, _unit(key))
         yield metric, "difference", unit, Interval(tax.absolute, *tax.ci95, 0.95), tax.verdict, ""

@@ -26,7 +26,7 @@ def print_gate(gate: Gate, console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for name in ("arm", "limit"):
         table.add_column(name, overflow="fold")
-    table.add_column("measured [95 %\\]", justify="right", overflow="fold")
+    table.add_column("measured, 95 %", justify="right", overflow="fold")
     table.add_column("", no_wrap=True)
     for one in gate.results:
         word = _WORDS[one.state]
@@ -40,6 +40,8 @@ def print_gate(gate: Gate, console: Console) -> None:
         "broken: none of it does.",
         highlight=False,
     )
+    if gate.other:
+        console.print("Two runs of one scenario can differ by more than the blocks of either.", highlight=False)
     for warning in gate.warnings:
         console.print(f"[yellow]warning:[/] {plain(warning)}", highlight=False)
 
@@ -74,7 +76,7 @@ def measured(one: Decided) -> str:
 def _range(interval: Interval, scale: float, *, signed: bool) -> str:
     values = [scale * value for value in (interval.estimate, interval.low, interval.high)]
     largest = max(abs(value) for value in values)
-    digits = 0 if largest >= 1000 else 1 if largest >= 10 else 2 if largest >= 1 else 4
+    digits = 0 if largest >= 1000 or largest == 0 else 1 if largest >= 10 else 2 if largest >= 1 else 4
     centre, low, high = (f"{round(v, digits) + 0.0:{'+' if signed else ''}.{digits}f}" for v in values)
     return f"{centre} [{low}, {high}]"
 

@@ -43,7 +43,7 @@ def test_what_was_not_measured_says_why(run: Path, capsys: pytest.CaptureFixture
     assert main(["gate", str(run), "--arm", "cheap", *limits]) == 3
     page = " ".join(capsys.readouterr().out.split())
     assert "Undecided: cheap, energy_per_token +5%: not measured: no meter in a test." in page
-    assert "e2el_p99 +5%: not measured: a p99 needs 459 requests in both arms, there are 320" in page
+    assert "e2el_p99 +5%: not measured: a p99 needs 459 requests in each arm, there are 320" in page
     assert "over_refusal_borderline 5%: not measured: no such prompt" in page
 
 

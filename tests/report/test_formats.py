@@ -67,6 +67,7 @@ def test_csv_is_tidy(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert float(by_key[guarded, "block_recall", "value"]["value"]) == pytest.approx(0.4)
     absent = by_key[guarded, "over_refusal_borderline", "value"]
     assert (absent["value"], absent["not_measured"]) == ("", "no such prompt")
+    assert by_key["none", "energy_per_token", "value"]["not_measured"] == "no meter in a test"
     assert {row["arm"][0] for row in rows}.isdisjoint("=+-@")
     assert all("\x1b" not in row["arm"] for row in rows)
 
