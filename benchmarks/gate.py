@@ -61,6 +61,8 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=48)
     options = parser.parse_args()
     setup = setting(options.blocks)
+    # Workers start with one thread each for their linear algebra: many would only get in each other's way.
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as executor:
         found = list(executor.map(partial(decided, setup), range(1, options.repeats + 1)))
