@@ -147,7 +147,7 @@ async def open_bench(
         host = await resources.enter_async_context(VllmHost(weights, where, partial(_tell, console)))
         started = await resources.enter_async_context(open_resources(scenario.guards.values(), also, host))
         judge = embedded_judge(started.scorer(JUDGE)) if scenario.judge_answers else None
-        guards = build_guards(scenario.guards, started)
+        guards = build_guards(scenario.guards, started, enforced=scenario.verdicts == "enforced")
         _tell(console, f"starting vLLM with {weights.model}")
         settings = {**(more or {}), **weights.settings}
         engine = await VllmEngine.start(weights.model, settings, where=where, caches=(host.reset_prefix_caches,))
