@@ -33,6 +33,9 @@ from profiler.scenario import Scenario
 from profiler.traces.run import engine_settings
 
 
+INTERRUPTED = "interrupted"
+
+
 @dataclass(frozen=True)
 class Options:
     """What the user asked for. `where` names the scenario's file in messages; `notes` go into the manifest.
@@ -108,7 +111,7 @@ async def until_stopped(work: Coroutine[Any, Any, str], run: Path) -> str | None
     try:
         ending, stopped = await running, None
     except asyncio.CancelledError:
-        ending = stopped = "interrupted"
+        ending = stopped = INTERRUPTED
     except EngineDied as error:
         ending = stopped = str(error)
     finally:

@@ -283,7 +283,7 @@ def _each_and_all(names: Iterable[str], guards: Mapping[str, GuardConfig]) -> di
 
 
 def load_scenario(path: Path) -> Scenario:
-    """Read and validate a scenario file; prompt paths become absolute.
+    """Read and validate a scenario file; paths of prompts, and of models that begin with `./`, become absolute.
 
     Raises:
         UserError: the file, the key and the cure, in one line.
@@ -299,9 +299,22 @@ def load_scenario(path: Path) -> Scenario:
     if not isinstance(raw, dict):
         raise UserError(f"{path}: a scenario is a map of keys: see scenarios/quickstart.yaml")
     try:
-        return _absolute(Scenario.model_validate(raw), path.resolve().parent)
+        return _absolute(Scenario.model_validate(_anchored(raw, path.resolve().parent)), path.resolve().parent)
     except ValidationError as error:
         raise UserError(f"{path}: {_first_problem(error)}") from error
+
+
+def _anchored(stated: Any, folder: Path) -> Any:
+    """The same statement with every `model: ./...`, the guards' too, under the scenario's folder."""
+    if isinstance(stated, list):
+        return [_anchored(one, folder) for one in stated]
+    if not isinstance(stated, dict):
+        return stated
+    found = {key: _anchored(value, folder) for key, value in stated.items()}
+    model = found.get("model")
+    if isinstance(model, str) and model.startswith(("./", "../")):
+        found["model"] = str((folder / model).resolve())
+    return found
 
 
 def _absolute(scenario: Scenario, folder: Path) -> Scenario:
