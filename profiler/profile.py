@@ -32,7 +32,6 @@ from profiler.report.text import printable
 from profiler.scenario import Scenario
 from profiler.traces.run import engine_settings
 
-
 INTERRUPTED = "interrupted"
 
 
