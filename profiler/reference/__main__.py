@@ -23,7 +23,7 @@ from profiler.report.text import printable
 
 RESULTS = ROOT / "results"
 DRY = RESULTS / "reference-dry-run"
-_DRY_SECONDS = 1.0
+_DRY_SECONDS = 0.3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, GuardConfigError) as error:
         print(f"reference: {printable(error)}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("reference: interrupted; the parts that were finished are stored", file=sys.stderr)
+        return 130
 
 
 def _run(options: argparse.Namespace, gpu: str, began_s: float) -> int:

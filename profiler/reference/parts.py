@@ -1,5 +1,6 @@
 """What the reference run is made of, in the order of its worth, and its scenarios."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,8 @@ def scenario_of(name: str, *, dry: bool) -> Scenario:
     return Scenario.model_validate({**stated, "model": str(TINY), "engine": _TINY_ENGINE, "output": _SHORT})
 
 
-_SHORT = {"length": "fixed", "max_tokens": 64}
+# Longer than the shorter of the chunks.
+_SHORT = {"length": "fixed", "max_tokens": 40}
 
 
 def _tiny(stated: Any) -> Any:
@@ -110,7 +112,7 @@ def for_part(scenario: Scenario, part: Part, pilot_hz: float, seconds: float, bl
         "name": f"{scenario.name}-{part.name}",
         "load": load,
         "arms": _arms(scenario, part.arms),
-        "requests_per_trial": max(round(_MARGIN * rate_hz * seconds) + users, 2 * users, 4),
+        "requests_per_trial": max(math.ceil(_MARGIN * rate_hz * seconds) + users, 4),
         "blocks": blocks,
         **({} if idle else {"meters": scenario.meters.model_copy(update={"idle_seconds": 0.0})}),
     }

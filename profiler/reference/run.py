@@ -94,7 +94,7 @@ async def _parts_on(place: _Place, parts: Sequence[Part], plan: Plan, console: C
             missing[part.name] = OUT_OF_TIME
             continue
         _say(console, f"{part.name}: pilot")
-        pilot_hz = await pilot(place, part)
+        pilot_hz = await pilot(place, part, 1 if plan.dry else _WAVES)
         scenario = for_part(place.scenario, part, pilot_hz, plan.seconds, plan.blocks, idle=idle is None)
         _say(console, f"{part.name}: {pilot_hz:.2f} requests/s in the pilot, {scenario.requests_per_trial} a trial")
         run = _created(replace(place, scenario=scenario), plan, part)
@@ -111,10 +111,10 @@ async def _parts_on(place: _Place, parts: Sequence[Part], plan: Plan, console: C
     return missing
 
 
-async def pilot(place: _Place, part: Part) -> float:
-    """Requests a second that the baseline answers to the part's users; nothing is recorded."""
+async def pilot(place: _Place, part: Part, waves: int) -> float:
+    """Requests a second that the baseline answers to the part's users, `waves` each; nothing is recorded."""
     users = part.pilot_users
-    scenario = place.scenario.model_copy(update={"requests_per_trial": _WAVES * users})
+    scenario = place.scenario.model_copy(update={"requests_per_trial": waves * users})
     work = replace(Workload.draw(scenario, place.sets, 0), load=ClosedLoad(kind="closed", users=users))
     generator = stacks_of(scenario, place.bench)[BASELINE]
     found = await run_trial(generator, work, f"pilot-{part.name}", watch=_ignore)
