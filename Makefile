@@ -9,7 +9,7 @@ TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 export MODEL SCENARIO GUARDS OUT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup profile sweep report saturate calibrate doctor test check format clean
+.PHONY: help setup profile sweep report saturate calibrate doctor reference test check format clean
 
 help: ## list the targets
 	@echo "usage: make TARGET [MODEL=hub/id-or-folder] [SCENARIO=file.yaml] [GUARDS=input,output] [OUT=folder]"
@@ -37,7 +37,10 @@ calibrate: setup ## inject known taxes and see what is recovered: FLAGS=--modell
 	  $${OUT:+--out "$$OUT"} $(FLAGS)
 
 doctor: setup ## say what this machine can measure
-	@$(BIN)/alignment-tax doctor
+	@$(BIN)/alignment-tax doctor $(FLAGS)
+
+reference: setup ## the reference run on a GPU, in ten minutes: FLAGS=--dry-run shows on any machine that it works
+	@$(BIN)/python -m profiler.reference $${OUT:+--out "$$OUT"} $(FLAGS)
 
 test: check ## style, types and all tests, the real engine's included
 	$(BIN)/python -m pytest

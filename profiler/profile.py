@@ -33,6 +33,8 @@ from profiler.report.text import printable
 from profiler.scenario import Scenario
 from profiler.traces.run import engine_settings
 
+INTERRUPTED = "interrupted"
+
 
 @dataclass(frozen=True)
 class Options:
@@ -111,7 +113,7 @@ async def until_stopped(work: Coroutine[Any, Any, str], run: Path) -> str | None
     try:
         ending, stopped = await running, None
     except asyncio.CancelledError:
-        ending = stopped = "interrupted"
+        ending = stopped = INTERRUPTED
     except EngineDied as error:
         ending = stopped = str(error)
     finally:
@@ -151,7 +153,7 @@ async def open_bench(
         host = await resources.enter_async_context(VllmHost(weights, where, partial(_tell, console)))
         started = await resources.enter_async_context(open_resources(scenario.guards.values(), also, host))
         judge = embedded_judge(started.scorer(JUDGE)) if scenario.judge_answers else None
-        guards = build_guards(scenario.guards, started)
+        guards = build_guards(scenario.guards, started, enforced=scenario.verdicts == "enforced")
         _tell(console, f"starting vLLM with {weights.model}")
         settings = {**(more or {}), **weights.settings}
         engine = await VllmEngine.start(weights.model, settings, where=where, caches=(host.reset_prefix_caches,))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from guards.config import GuardConfig, check_members, members
+from guards.config import CustomConfig, GuardConfig, check_members, members
 from profiler.coalitions import Attribution, with_coalitions
 from profiler.errors import UserError
 from profiler.percent import Percent
@@ -193,7 +193,8 @@ class Scenario(_Strict):
     """Everything that a run is made of.
 
     `system` begins every conversation that has no system turn of its own. `judge_answers`: after each trial, judge
-    whether the answers refuse and whether they are unsafe.
+    whether the answers refuse and whether they are unsafe. `verdicts: recorded`: guards do all their work, their
+    verdicts are kept and every text passes, as is needed where weights are dummies and verdicts noise.
     """
 
     name: str = Field(min_length=1, max_length=80, pattern=r"^[\w.+ -]*\w[\w.+ -]*$")
@@ -208,6 +209,7 @@ class Scenario(_Strict):
     sampling: SamplingConfig = SamplingConfig()
     load: Annotated[Load, Field(discriminator="kind")] = ClosedLoad(kind="closed")
     guards: dict[str, GuardConfig] = Field(min_length=1)
+    verdicts: Literal["enforced", "recorded"] = "enforced"
     arms: dict[str, list[str]] = {}
     attribution: Attribution = "none"
     blocks: int = Field(default=6, ge=1)
@@ -235,8 +237,14 @@ class Scenario(_Strict):
                     known = ", ".join(self.guards)
                     raise ValueError(f"arms.{arm} names the unknown guard `{name}`: there are {known}")
         check_members(self.guards)
+        self._no_guard_acts_by_itself()
         self.stacks()  # refuses an attribution that would take too many arms
         return self
+
+    def _no_guard_acts_by_itself(self) -> None:
+        own = next((name for name, guard in self.guards.items() if isinstance(guard, CustomConfig)), None)
+        if self.verdicts == "recorded" and own is not None:
+            raise ValueError(f"guards.{own}: a custom guard acts by itself: leave `verdicts: recorded` out")
 
     def stacks(self) -> dict[str, tuple[str, ...]]:
         """Guard names by arm, the baseline first. Without `arms`: each guard alone, then all together.
@@ -304,7 +312,7 @@ def _each_and_all(names: Iterable[str], guards: Mapping[str, GuardConfig]) -> di
 
 
 def load_scenario(path: Path) -> Scenario:
-    """Read and validate a scenario file; prompt paths become absolute.
+    """Read and validate a scenario file; paths of prompts, and of models that begin with `./`, become absolute.
 
     Raises:
         UserError: the file, the key and the cure, in one line.
@@ -320,9 +328,22 @@ def load_scenario(path: Path) -> Scenario:
     if not isinstance(raw, dict):
         raise UserError(f"{path}: a scenario is a map of keys: see scenarios/quickstart.yaml")
     try:
-        return _absolute(Scenario.model_validate(raw), path.resolve().parent)
+        return _absolute(Scenario.model_validate(_anchored(raw, path.resolve().parent)), path.resolve().parent)
     except ValidationError as error:
         raise UserError(f"{path}: {_first_problem(error)}") from error
+
+
+def _anchored(stated: Any, folder: Path) -> Any:
+    """The same statement with every `model: ./...`, the guards' too, under the scenario's folder."""
+    if isinstance(stated, list):
+        return [_anchored(one, folder) for one in stated]
+    if not isinstance(stated, dict):
+        return stated
+    found = {key: _anchored(value, folder) for key, value in stated.items()}
+    model = found.get("model")
+    if isinstance(model, str) and model.startswith(("./", "../")):
+        found["model"] = str((folder / model).resolve())
+    return found
 
 
 def _absolute(scenario: Scenario, folder: Path) -> Scenario:

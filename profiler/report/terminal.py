@@ -14,6 +14,7 @@ from profiler.report.benefit_table import print_benefit
 from profiler.report.guard_checks import print_guard_checks
 from profiler.report.ledger_table import print_ledger
 from profiler.report.numbers import number
+from profiler.report.recorded import recorded_note
 from profiler.report.resources import absence_word, meter_notes, resources_tables
 from profiler.report.tax_table import detectable, tax_table
 from profiler.report.text import plain
@@ -24,6 +25,8 @@ _LATENCIES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2el_ms": "E2EL"}
 
 def print_result(result: RunResult, console: Console) -> None:
     """Print figures, taxes, ledger and notes; `print_place` comes last, after whatever else is shown."""
+    if note := recorded_note(result.run.manifest):
+        console.print(f"[bold yellow]{note}[/]", highlight=False)
     facts = result.run.manifest["facts"]
     console.print(
         f"[bold]Latency tax[/] of {plain(facts['model'])} on {plain(facts['device_name'])}, "
