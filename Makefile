@@ -9,7 +9,7 @@ TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 export MODEL SCENARIO GUARDS OUT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup profile report saturate calibrate doctor test check format clean
+.PHONY: help setup profile sweep report saturate calibrate doctor reference test check format clean
 
 help: ## list the targets
 	@echo "usage: make TARGET [MODEL=hub/id-or-folder] [SCENARIO=file.yaml] [GUARDS=input,output] [OUT=folder]"
@@ -17,9 +17,13 @@ help: ## list the targets
 
 setup: $(VENV)/.project $(VENV)/.assets ## install everything into .venv
 
-profile: setup ## measure what guards cost: the embedded model, or MODEL=...
+profile: setup ## measure what guards cost: the embedded model, or MODEL=...; FLAGS='--stacks --trace'
 	@$(BIN)/alignment-tax profile $${MODEL:+--model "$$MODEL"} $${SCENARIO:+--scenario "$$SCENARIO"} \
-	  $${GUARDS:+--guards "$$GUARDS"} $${OUT:+--out "$$OUT"}
+	  $${GUARDS:+--guards "$$GUARDS"} $${OUT:+--out "$$OUT"} $(FLAGS)
+
+sweep: setup ## vary settings over a grid in one run: FLAGS='--grid input.threshold=0.3,0.5,0.9'
+	@$(BIN)/alignment-tax sweep $${MODEL:+--model "$$MODEL"} $${SCENARIO:+--scenario "$$SCENARIO"} \
+	  $${OUT:+--out "$$OUT"} $(FLAGS)
 
 report: setup ## show a stored run again: RUN=results/latest
 	@$(BIN)/alignment-tax report "$${RUN:-results/latest}"
@@ -33,7 +37,10 @@ calibrate: setup ## inject known taxes and see what is recovered: FLAGS=--modell
 	  $${OUT:+--out "$$OUT"} $(FLAGS)
 
 doctor: setup ## say what this machine can measure
-	@$(BIN)/alignment-tax doctor
+	@$(BIN)/alignment-tax doctor $(FLAGS)
+
+reference: setup ## the reference run on a GPU, in ten minutes: FLAGS=--dry-run shows on any machine that it works
+	@$(BIN)/python -m profiler.reference $${OUT:+--out "$$OUT"} $(FLAGS)
 
 test: check ## style, types and all tests, the real engine's included
 	$(BIN)/python -m pytest

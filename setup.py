@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["guards", "guards.*", "profiler", "profiler.*"]),
-    package_data={"guards": ["weights/*", "families/data/*"], "profiler": []},
+    package_data={"guards": ["weights/*", "families/data/*", "scorers/data/*"], "profiler": []},
     install_requires=[
         "numpy>=1.26",
         "scipy>=1.11",

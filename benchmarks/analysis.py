@@ -3,7 +3,7 @@
 Writes synthetic runs of 100,000 and 1,000,000 request records as the store lays them out (12 blocks, two
 baselines and three guarded arms in each, 24 chunks an answer, spans and verdicts), then reports each in a fresh
 process: reading, taxes, ledgers and the printed table. The last line is one JSON object. Bars on 2 cores:
-1,000,000 records in 10 s and 2 GiB, growing no faster than linearly from 100,000.
+1,000,000 records in 10 s and 2 GiB, growing no faster than linearly from 100,000, stored in 400 bytes each.
 """
 
 import json
@@ -16,11 +16,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from profiler.plan import PlannedTrial, plan_trials
 from profiler.records.record import Readings, TrialInfo
-from profiler.records.store import as_table, create_run
+from profiler.records.store import StoredTrial, as_table, create_run, write_stored
 
 Ints = npt.NDArray[np.int64]
 SIZES = (100_000, 1_000_000)
@@ -207,8 +206,8 @@ def write_run(folder: Path, size: int) -> Path:
     run = create_run(folder, str(size), manifest)
     edges = np.linspace(0, size, len(plan) + 1).round().astype(int)
     for planned, n in zip(plan, np.diff(edges).tolist(), strict=True):
-        table = records(planned, synthetic(planned, n), n)
-        pq.write_table(table, run / "trials" / f"{planned.index:04d}.parquet", compression="zstd")
+        trial = synthetic(planned, n)
+        write_stored(run, StoredTrial(info_of(planned, trial), records(planned, trial, n)))
     return run
 
 
@@ -228,13 +227,17 @@ def main() -> None:
     figures: dict[str, float] = {}
     for size in SIZES:
         with tempfile.TemporaryDirectory() as folder:
-            found = report(write_run(Path(folder), size))
+            run = write_run(Path(folder), size)
+            stored = sum(file.stat().st_size for file in (run / "trials").iterdir()) / size
+            found = report(run)
         print(
-            f"{size:>9} records: {found['seconds']:.2f} s ({found['cpu_s']:.2f} s of CPU, imports included), "
+            f"{size:>9} records of {stored:.0f} bytes on disk: "
+            f"{found['seconds']:.2f} s ({found['cpu_s']:.2f} s of CPU, imports included), "
             f"peak {found['peak_mib']:.0f} MiB\n"
         )
         figures[f"seconds_{size}"] = round(found["seconds"], 3)
         figures[f"cpu_seconds_{size}"] = round(found["cpu_s"], 3)
+        figures[f"bytes_per_request_{size}"] = round(stored, 1)
         figures[f"peak_mib_{size}"] = round(found["peak_mib"], 1)
     small, large = (figures[f"seconds_{size}"] / size for size in SIZES)
     figures["growth_ratio"] = round(large / small, 3)

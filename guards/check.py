@@ -15,13 +15,15 @@ from guards.verdict import Action, Status, Verdict
 class Policy:
     """When a score becomes an action, and what happens when there is no score.
 
-    `on_error` "open" lets the text pass, "closed" blocks it. `timeout_ms` None waits for ever.
+    `on_error` "open" lets the text pass, "closed" blocks it. `timeout_ms` None waits for ever. Not `enforced`:
+    whatever the verdict, the text passes; it is recorded, with the action `flag` where it would have been another.
     """
 
     threshold: float = 0.5
     action: Literal["block", "redact", "rewrite", "flag"] = "block"
     on_error: Literal["open", "closed"] = "open"
     timeout_ms: float | None = None
+    enforced: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ async def check(scorer: Scorer, subject: Subject, policy: Policy) -> Check:
 
 def failed(policy: Policy, status: Status, detail: str) -> Verdict:
     """The verdict of a scorer that gave no score."""
-    action = Action.ALLOW if policy.on_error == "open" else Action.BLOCK
+    action = Action.ALLOW if policy.on_error == "open" or not policy.enforced else Action.BLOCK
     return Verdict(action, status=status, detail=storable(detail))
 
 
@@ -75,7 +77,7 @@ def _action(score: Score, policy: Policy) -> Action:
     if (action is Action.REDACT and not score.spans) or (action is Action.REWRITE and score.rewritten is None):
         # Nothing to point at, nothing to put in its place: such a text can only be stopped.
         action = Action.BLOCK
-    return action
+    return action if policy.enforced or action is Action.ALLOW else Action.FLAG
 
 
 def record_stages(trace: Trace, guard: str, score: Score | None, *, critical: bool) -> None:

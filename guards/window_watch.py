@@ -61,7 +61,7 @@ class WindowWatch:
     def _go_on(self) -> None:
         if self._check is not None or self.standing.cut is not None or not self._due():
             return
-        if self._final and self._checked and not self._new and self.standing.passed == self._window.end:
+        if self._final and self._checked and self.standing.passed == self._window.end:
             self.standing.done = True  # the end brought no text
             return
         subject = self._request.answer(self._window.text)

@@ -1,4 +1,4 @@
-"""The command line: `alignment-tax profile | report | sweep | saturate | doctor | calibrate`."""
+"""The command line: `alignment-tax profile | report | gate | compare | sweep | saturate | doctor | calibrate`."""
 
 import argparse
 import sys
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from guards.assets import AssetError
 from guards.loading import GuardConfigError
 from guards.scorers.worker import WorkerDied
-from profiler.commands import calibrate, doctor, profile, report, saturate, sweep
+from profiler.commands import calibrate, compare, doctor, gate, profile, report, saturate, sweep
 from profiler.errors import UserError
 from profiler.report.text import printable
 
-_COMMANDS = (profile, report, sweep, saturate, doctor, calibrate)
+_COMMANDS = (profile, report, gate, compare, sweep, saturate, doctor, calibrate)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 done, 1 ended early, 2 the user's to cure."""
+    """Run a command; 0 done, 1 ended early, 2 the user's to cure. `gate`: 0 met, 1 broken, 3 undecided."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))

@@ -12,11 +12,12 @@ from typing import Protocol
 from guards.generation import EngineDied, Generator
 from guards.guard import Guard
 from guards.stack import stack
-from profiler.analysis.metrics import TrialMetrics, trial_metrics
+from profiler.analysis.metrics import COLUMNS, TrialMetrics, trial_metrics
 from profiler.analysis.resources import readings_of
 from profiler.analysis.until import looked
 from profiler.engines.engine import Engine, EngineCounters
 from profiler.engines.tap import Tap
+from profiler.errors import UserError
 from profiler.judging import Judge, judged
 from profiler.load import quiet_gc
 from profiler.meters.meters import Meters
@@ -24,7 +25,8 @@ from profiler.meters.roles import Role, known_roles
 from profiler.plan import PlannedTrial, plan_block
 from profiler.prompts import PromptSets
 from profiler.records.record import Readings, RequestRecord, TrialInfo
-from profiler.records.store import StoredTrial, as_table, write_idle, write_stored
+from profiler.records.samples import IDLE
+from profiler.records.store import DamagedTrial, StoredTrial, TrialFile, as_table, write_idle, write_stored
 from profiler.scenario import BASELINE, Scenario
 from profiler.trial import Outcomes, Workload, run_trial
 
@@ -86,12 +88,14 @@ async def warm_up(
 
 @dataclass(frozen=True)
 class Experiment:
-    """One run of a scenario on a bench."""
+    """One run of a scenario on a bench. `finished` trials, by index, are stored already and are not run again."""
 
     scenario: Scenario
     sets: PromptSets
     bench: Bench
     run: Path
+    finished: Mapping[int, StoredTrial | TrialFile] = field(default_factory=dict)
+    now_ns: Callable[[], int] = time.monotonic_ns
 
     async def execute(self, progress: Progress) -> str:
         """Warm up every arm, then run and store block after block; returns why it ended.
@@ -102,12 +106,15 @@ class Experiment:
         """
         stacks = stacks_of(self.scenario, self.bench)
         await self.idle()
-        await warm_up(self.scenario, self.sets, stacks)
-        arms, seen = list(stacks), _Seen(self.scenario, time.monotonic())
+        await warm_up(self.scenario, self.sets, stacks, self.now_ns)
+        arms, seen = list(stacks), Seen(self.scenario, self.now_ns)
         # Once for the whole run: what lives by now is never looked at again.
         with quiet_gc():
             while not seen.ending:
                 for planned in plan_block(arms, seen.blocks, self.scenario.seed):
+                    if (stored := self.finished.get(planned.index)) is not None:
+                        await asyncio.to_thread(seen.again, stored)
+                        continue
                     progress.trial_started(planned)
                     trial = await self.trial(planned, stacks[planned.arm], progress)
                     progress.trial_stored(trial.info)
@@ -129,7 +136,9 @@ class Experiment:
         before = bench.engine.counters()
         await asyncio.to_thread(bench.meters.begin, bench.roles())
         tag = f"t{planned.index}"
-        found = await run_trial(generator, work, tag, watch=progress.request_done, keep_answers=bench.judge is not None)
+        keep = bench.judge is not None
+        watch, now_ns = progress.request_done, self.now_ns
+        found = await run_trial(generator, work, tag, watch=watch, now_ns=now_ns, keep_answers=keep)
         after = bench.engine.counters()
         await _sync(bench.engine)
         samples = await asyncio.to_thread(bench.meters.end, bench.roles())
@@ -144,28 +153,50 @@ class Experiment:
         """Cool down, then a window with nothing to do: the idle power."""
         config, meters = self.scenario.meters, self.bench.meters
         idle_s = (_IDLE_S if meters.power else 0.0) if config.idle_seconds is None else config.idle_seconds
-        if idle_s == 0:
+        if idle_s == 0 or (self.run / IDLE).exists():
             return
         await asyncio.sleep(_COOLDOWN_S if config.cooldown_seconds is None else config.cooldown_seconds)
         await asyncio.to_thread(meters.begin, self.bench.roles())
         await asyncio.sleep(idle_s)
-        write_idle(self.run, await asyncio.to_thread(meters.end, self.bench.roles()))
+        samples = await asyncio.to_thread(meters.end, self.bench.roles())
+        await asyncio.to_thread(write_idle, self.run, samples)
 
 
 @dataclass
-class _Seen:
-    """What the decision to go on needs: how many blocks there are, and under `until` their figures."""
+class Seen:
+    """What the decision to go on needs: how many blocks there are, and under `until` their figures and the time.
+
+    Trials that were stored before count with the time that they took then.
+    """
 
     scenario: Scenario
-    began_s: float
+    now_ns: Callable[[], int]
     blocks: int = 0
     ending: str = ""
     trials: list[TrialMetrics] = field(default_factory=list)
+    earlier_ns: int = 0
+
+    def __post_init__(self) -> None:
+        """The clock starts."""
+        self._began_ns = self.now_ns()
 
     def add(self, trial: StoredTrial) -> None:
         """A trial is over."""
         if self.scenario.until is not None:
             self.trials.append(trial_metrics(trial))
+
+    def again(self, source: StoredTrial | TrialFile) -> None:
+        """A trial was over before this process began.
+
+        Raises:
+            UserError: it cannot be read any more.
+        """
+        self.earlier_ns += source.info.ended_ns - source.info.started_ns
+        try:
+            if self.scenario.until is not None:
+                self.add(source.load(COLUMNS))
+        except DamagedTrial as damage:
+            raise UserError(f"{damage}: damaged meanwhile: go on with the run once more") from damage
 
     def block_is_over(self, arms: Sequence[str]) -> None:
         """Decide whether another block is run."""
@@ -174,7 +205,8 @@ class _Seen:
         if until is None:
             self.ending = ALL_DONE if self.blocks >= self.scenario.blocks else ""
             return
-        found, minutes = looked(until, self.trials, arms), (time.monotonic() - self.began_s) / 60
+        found = looked(until, self.trials, arms)
+        minutes = (self.earlier_ns + self.now_ns() - self._began_ns) / 60e9
         if found.over:
             self.ending = (
                 "narrow enough" if found.narrow

@@ -18,7 +18,7 @@ async def extras(experiment: Experiment, stacks: bool, scratch: Path | None, con
     if stacks:
         console.print("recording stacks: a trial an arm under py-spy", highlight=False)
         if (why := await record_stacks(experiment)) is not None:
-            console.print(f"stacks: not measured: {why.why}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"stacks: not measured: {why.line}", highlight=False, markup=False, soft_wrap=True)
     if scratch is not None:
         console.print("recording traces: a few requests an arm under torch's profiler", highlight=False)
         engine = experiment.bench.engine

@@ -29,11 +29,14 @@ from profiler.judging import JUDGE, Judge, embedded_judge
 from profiler.machine import cpu_name, git_commit, machine, versions
 from profiler.meters.meters import open_meters
 from profiler.prompts import PromptSets, read_prompt_sets, trace_note
+from profiler.records.lock import held
 from profiler.records.store import create_run, write_ending
 from profiler.report.progress import RunProgress
 from profiler.report.text import printable
 from profiler.scenario import Scenario
 from profiler.traces.run import engine_settings
+
+INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ async def profile(options: Options, console: Console) -> Finished:
         scratch = Path(resources.enter_context(TemporaryDirectory())) if options.trace else None
         traced = {} if scratch is None else engine_settings(scratch)
         bench = await resources.enter_async_context(open_bench(scenario, options.where, console, traced))
-        run = _new_run(options, sets, bench)
+        run = await asyncio.to_thread(_new_run, options, sets, bench)
+        resources.enter_context(held(run))
         experiment = Experiment(scenario, sets, bench, run)
         stopped = await execute(experiment, console)
         if (options.stacks or options.trace) and stopped is None:
@@ -97,8 +101,8 @@ async def _dedicated(options: Options, sets: PromptSets, console: Console) -> Fi
     async with AsyncExitStack() as first:
         bench = await first.enter_async_context(dedicated.baseline())
         dedicated.pool(bench)  # a run that cannot be is none
-        run = _new_run(options, sets, bench)
-        with _progress(scenario, console) as progress:
+        run = await asyncio.to_thread(_new_run, options, sets, bench)
+        with held(run), _progress(scenario, console) as progress:
             stopped = await until_stopped(dedicated.execute(run, bench, first.aclose, progress), run)
     return Finished(run, stopped)
 
@@ -137,7 +141,7 @@ async def until_stopped(work: Coroutine[Any, Any, str], run: Path) -> str | None
     try:
         ending, stopped = await running, None
     except asyncio.CancelledError:
-        ending = stopped = "interrupted"
+        ending = stopped = INTERRUPTED
     except EngineDied as error:
         ending = stopped = str(error)
     except UserError as error:
@@ -146,18 +150,19 @@ async def until_stopped(work: Coroutine[Any, Any, str], run: Path) -> str | None
     finally:
         loop.remove_signal_handler(signal.SIGINT)
         loop.remove_signal_handler(signal.SIGTERM)
-    write_ending(run, ending)
+    await asyncio.to_thread(write_ending, run, ending, stopped is None)
     return stopped
 
 
 async def _watched(experiment: Experiment, console: Console) -> str:
-    with _progress(experiment.scenario, console) as progress:
+    before = len(experiment.finished) * experiment.scenario.requests_per_trial
+    with _progress(experiment.scenario, console, before) as progress:
         return await experiment.execute(progress)
 
 
-def _progress(scenario: Scenario, console: Console) -> RunProgress:
+def _progress(scenario: Scenario, console: Console, before: int = 0) -> RunProgress:
     blocks = scenario.blocks if scenario.until is None else None
-    return RunProgress(console, trials_per_block(scenario), blocks, scenario.requests_per_trial)
+    return RunProgress(console, trials_per_block(scenario), blocks, scenario.requests_per_trial, before)
 
 
 def trials_per_block(scenario: Scenario) -> int:
@@ -187,7 +192,7 @@ async def open_bench(
             await room.empty()
         host = await resources.enter_async_context(VllmHost(weights, where, partial(_tell, console)))
         started = await resources.enter_async_context(open_resources(scenario.guards.values(), (), host))
-        guards = build_guards(scenario.guards, started)
+        guards = build_guards(scenario.guards, started, enforced=scenario.verdicts == "enforced")
         left = {} if room is None else await room.settings(guards)
         guarding = {child.pid for child in active_children()}
         judge = await resources.enter_async_context(_open_judge()) if scenario.judge_answers else None
@@ -233,6 +238,7 @@ def manifest(scenario: Scenario, sets: PromptSets, bench: Bench) -> dict[str, An
         "stacks": {arm: list(guards) for arm, guards in scenario.stacks().items()},
         **({} if scenario.until else {"planned_trials": scenario.blocks * trials_per_block(scenario)}),
         "prompts": {label: len(prompts) for label, prompts in sets.by_label.items()},
+        "prompts_sha256": sets.sha256,
         "prompt_notes": list(sets.notes),
         "machine": machine(),
         "versions": versions(),

@@ -1,6 +1,7 @@
 """Prompt sets, and the workload that a block draws from them."""
 
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 import numpy as np
 
@@ -22,6 +23,11 @@ class PromptSets:
     warmup: tuple[Prompt, ...]
     trace: tuple[TraceRow, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """Of everything that a trial may draw from them: the same for the same prompts and trace."""
+        return sha256(repr((sorted(self.by_label.items()), self.warmup, self.trace)).encode()).hexdigest()
 
 
 def read_prompt_sets(scenario: Scenario) -> PromptSets:

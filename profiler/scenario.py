@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from guards.config import GuardConfig, check_members, members
+from guards.config import CustomConfig, GuardConfig, check_members, members
 from profiler.coalitions import Attribution, with_coalitions
 from profiler.errors import UserError
 from profiler.percent import Percent
@@ -195,6 +195,8 @@ class Scenario(_Strict):
     `system` begins every conversation that has no system turn of its own. `judge_answers`: after each trial, judge
     whether the answers refuse and whether they are unsafe. `isolation`: `shared`, one engine with every guard
     resident in every arm; `dedicated`, an engine an arm, with that arm's guards and the KV pool that they leave.
+    `verdicts: recorded`: guards do all their work, their verdicts are kept and every text passes, as is needed where
+    weights are dummies and verdicts noise.
     """
 
     name: str = Field(min_length=1, max_length=80, pattern=r"^[\w.+ -]*\w[\w.+ -]*$")
@@ -209,6 +211,7 @@ class Scenario(_Strict):
     sampling: SamplingConfig = SamplingConfig()
     load: Annotated[Load, Field(discriminator="kind")] = ClosedLoad(kind="closed")
     guards: dict[str, GuardConfig] = Field(min_length=1)
+    verdicts: Literal["enforced", "recorded"] = "enforced"
     arms: dict[str, list[str]] = {}
     attribution: Attribution = "none"
     blocks: int = Field(default=6, ge=1)
@@ -219,6 +222,11 @@ class Scenario(_Strict):
     slo: SloConfig = SloConfig()
     meters: MetersConfig = MetersConfig()
     keep_text: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _guards_at_once(cls, stated: Any) -> Any:
+        return with_parallel(stated) if isinstance(stated, dict) else stated
 
     @model_validator(mode="after")
     def _arms_name_guards(self) -> "Scenario":
@@ -232,6 +240,7 @@ class Scenario(_Strict):
                     known = ", ".join(self.guards)
                     raise ValueError(f"arms.{arm} names the unknown guard `{name}`: there are {known}")
         check_members(self.guards)
+        self._no_guard_acts_by_itself()
         self.stacks()  # refuses an attribution that would take too many arms
         return self
 
@@ -248,6 +257,11 @@ class Scenario(_Strict):
         guards = {name: config for name, config in self.guards.items() if name in kept}
         arms = {} if arm == BASELINE else {arm: list(named)}
         return self.model_copy(update={"guards": guards, "arms": arms, "attribution": "none"})
+
+    def _no_guard_acts_by_itself(self) -> None:
+        own = next((name for name, guard in self.guards.items() if isinstance(guard, CustomConfig)), None)
+        if self.verdicts == "recorded" and own is not None:
+            raise ValueError(f"guards.{own}: a custom guard acts by itself: leave `verdicts: recorded` out")
 
     def stacks(self) -> dict[str, tuple[str, ...]]:
         """Guard names by arm, the baseline first. Without `arms`: each guard alone, then all together.
@@ -283,6 +297,30 @@ class Scenario(_Strict):
         return found
 
 
+def with_parallel(stated: Mapping[str, Any]) -> dict[str, Any]:
+    """Arms stated as `{guards: [a, b], parallel: true}` become stacks of one parallel guard, "a | b"."""
+    arms, guards = stated.get("arms"), stated.get("guards")
+    if not isinstance(arms, dict) or not isinstance(guards, dict):
+        return dict(stated)
+    arms, guards = dict(arms), dict(guards)
+    for arm, said in arms.items():
+        if not isinstance(said, dict):
+            continue
+        names = said.get("guards")
+        if (
+            set(said) - {"guards", "parallel"}
+            or not isinstance(names, list)
+            or not all(isinstance(n, str) for n in names)
+        ):
+            raise ValueError(f"arms.{arm}: give a list of guards, or `guards: [...]` and `parallel: true`")
+        arms[arm] = names
+        if said.get("parallel") is True:
+            together = " | ".join(names)
+            guards[together] = {"kind": "parallel", "guards": names}
+            arms[arm] = [together]
+    return {**stated, "arms": arms, "guards": guards}
+
+
 def _each_and_all(names: Iterable[str], guards: Mapping[str, GuardConfig]) -> dict[str, list[str]]:
     arms = {name: [name] for name in names}
     inside = {member for name in arms for member in members(guards[name])}
@@ -291,7 +329,7 @@ def _each_and_all(names: Iterable[str], guards: Mapping[str, GuardConfig]) -> di
 
 
 def load_scenario(path: Path) -> Scenario:
-    """Read and validate a scenario file; prompt paths become absolute.
+    """Read and validate a scenario file; paths of prompts, and of models that begin with `./`, become absolute.
 
     Raises:
         UserError: the file, the key and the cure, in one line.
@@ -307,9 +345,22 @@ def load_scenario(path: Path) -> Scenario:
     if not isinstance(raw, dict):
         raise UserError(f"{path}: a scenario is a map of keys: see scenarios/quickstart.yaml")
     try:
-        return _absolute(Scenario.model_validate(raw), path.resolve().parent)
+        return _absolute(Scenario.model_validate(_anchored(raw, path.resolve().parent)), path.resolve().parent)
     except ValidationError as error:
         raise UserError(f"{path}: {_first_problem(error)}") from error
+
+
+def _anchored(stated: Any, folder: Path) -> Any:
+    """The same statement with every `model: ./...`, the guards' too, under the scenario's folder."""
+    if isinstance(stated, list):
+        return [_anchored(one, folder) for one in stated]
+    if not isinstance(stated, dict):
+        return stated
+    found = {key: _anchored(value, folder) for key, value in stated.items()}
+    model = found.get("model")
+    if isinstance(model, str) and model.startswith(("./", "../")):
+        found["model"] = str((folder / model).resolve())
+    return found
 
 
 def _absolute(scenario: Scenario, folder: Path) -> Scenario:

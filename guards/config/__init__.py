@@ -24,6 +24,7 @@ from guards.config.scorers import (
     RulesConfig,
     ScorerConfig,
 )
+from guards.config.transformer import TransformerConfig
 from guards.config.vllm import VllmHeadConfig, VllmJudgeConfig
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Resources",
     "RulesConfig",
     "ScorerConfig",
+    "TransformerConfig",
     "VllmHeadConfig",
     "VllmJudgeConfig",
     "build_guard",

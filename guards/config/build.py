@@ -1,6 +1,7 @@
 """How a statement becomes a guard."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from guards.config.guards import (
     CustomConfig,
@@ -34,13 +35,18 @@ from guards.scorers.scan import Rule
 from guards.scorers.threads import DaemonThreads
 
 
-def build_guards(configs: Mapping[str, GuardConfig], resources: Resources | None = None) -> dict[str, Guard]:
+def build_guards(
+    configs: Mapping[str, GuardConfig], resources: Resources | None = None, *, enforced: bool = True
+) -> dict[str, Guard]:
     """Make a scenario's guards, the user's own among them. `resources` holds what had to be started.
+
+    Not `enforced`: the guards do all their work and record their verdicts, and every text passes.
 
     Raises:
         GuardConfigError: the user's code cannot be loaded or is not what it should be.
     """
-    built = {name: build_guard(name, c, resources) for name, c in configs.items() if not isinstance(c, ParallelConfig)}
+    alone = {name: config for name, config in configs.items() if not isinstance(config, ParallelConfig)}
+    built = {name: build_guard(name, config, resources, enforced=enforced) for name, config in alone.items()}
     for name, config in configs.items():
         if isinstance(config, ParallelConfig):
             asked = [built[member] for member in config.guards]
@@ -48,19 +54,24 @@ def build_guards(configs: Mapping[str, GuardConfig], resources: Resources | None
     return {name: built[name] for name in configs}
 
 
-def build_guard(name: str, config: GuardConfig, resources: Resources | None = None) -> Guard:
+def build_guard(name: str, config: GuardConfig, resources: Resources | None = None, *, enforced: bool = True) -> Guard:
     """Make one guard that needs no other: see `build_guards`."""
     if isinstance(config, ParallelConfig):
         raise GuardConfigError(f"guards.{name}: a parallel guard is made of others: use build_guards")
     if isinstance(config, CustomConfig):
+        if not enforced:
+            raise GuardConfigError(
+                f"guards.{name}: a custom guard acts by itself: its verdicts cannot be recorded only"
+            )
         return custom_guard(config.class_, config.options, f"guards.{name}")
     if isinstance(config, InputClassifierConfig):
         scorer = config.guarded(_scorer(config.scorer, resources, name))
         policy = config.policy(_threshold(config.scorer), config.action)
-        return InputClassifier(scorer, policy, config.gating, config.refusal, name)
+        return InputClassifier(scorer, replace(policy, enforced=enforced), config.gating, config.refusal, name)
     if isinstance(config, OutputFilterConfig):
         scorer = config.guarded(_scorer(config.scorer, resources, name))
         policy = config.policy(_threshold(config.scorer), config.action)
+        policy = replace(policy, enforced=enforced)
         return OutputFilter(scorer, policy, config.chunk_tokens, config.context_tokens, config.release, name)
     return RefusalReranker(
         scorer=config.guarded(_scorer(config.scorer, resources, name)),
@@ -68,7 +79,7 @@ def build_guard(name: str, config: GuardConfig, resources: Resources | None = No
         n=config.n,
         temperature=config.temperature,
         refusal_weight=config.refusal_weight,
-        policy=config.policy(_threshold(config.scorer)),
+        policy=replace(config.policy(_threshold(config.scorer)), enforced=enforced),
         refusal=config.refusal,
         name=name,
         mode=config.mode,

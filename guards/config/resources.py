@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from guards.config.endpoint import EndpointConfig, open_endpoint
 from guards.config.guards import GuardConfig, scorers_of
 from guards.config.scorers import EmbeddingConfig, ScorerConfig, parts
+from guards.config.transformer import TransformerConfig, open_transformer
 from guards.config.vllm import VllmHeadConfig, VllmJudgeConfig, open_models
 from guards.guard import Scorer
+from guards.loading import GuardConfigError
 from guards.scorers.embedding import EmbeddingScorer
 from guards.scorers.guard_model import ModelHost
+from guards.scorers.model_worker import ModelNotLoaded
 from guards.scorers.worker import EmbeddingWorker
 
 
@@ -54,14 +57,24 @@ async def open_resources(
     async with AsyncExitStack() as stack:
         embedded = {key: config for key, config in wanted.items() if isinstance(config, EmbeddingConfig)}
         started: dict[str, Scorer] = {}
-        if embedded:
-            worker = await EmbeddingWorker.start()
+        for threads in sorted({config.threads for config in embedded.values()}):
+            worker = await _embedding_worker(threads)
             stack.push_async_callback(worker.close)
             for key, config in embedded.items():
-                started[key] = EmbeddingScorer(worker, config.head, "refusal" if config.refusal else None)
+                if config.threads == threads:
+                    started[key] = EmbeddingScorer(worker, config.head, "refusal" if config.refusal else None)
         for key, part in wanted.items():
-            if isinstance(part, EndpointConfig):
+            if isinstance(part, TransformerConfig):
+                started[key] = await stack.enter_async_context(open_transformer(part))
+            elif isinstance(part, EndpointConfig):
                 started[key] = await stack.enter_async_context(open_endpoint(part))
         models = {key: config for key, config in wanted.items() if isinstance(config, VllmJudgeConfig | VllmHeadConfig)}
         started |= await open_models(models, host)
         yield Resources(started)
+
+
+async def _embedding_worker(threads: int) -> EmbeddingWorker:
+    try:
+        return await EmbeddingWorker.start(threads)
+    except ModelNotLoaded as error:
+        raise GuardConfigError(f"scorer {{kind: embedding}}: {error}") from error

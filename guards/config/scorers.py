@@ -8,17 +8,22 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from guards.config.base import Probability, Strict
 from guards.config.endpoint import EndpointConfig
+from guards.config.transformer import TransformerConfig
 from guards.config.vllm import VllmHeadConfig, VllmJudgeConfig
 from guards.scorers.frameworks import Package
 from guards.scorers.streamable import linear
 
 
 class EmbeddingConfig(Strict):
-    """The embedded classifier: sentence embedding and a linear head. `refusal`: p(refusal) too."""
+    """The embedded classifier: sentence embedding and a linear head. `refusal`: p(refusal) too.
+
+    `threads` are the worker's, each with batches of its own; guards that state the same number share a worker.
+    """
 
     kind: Literal["embedding"]
     head: Literal["prompt", "answer", "refusal"] = "prompt"
     refusal: bool = False
+    threads: int = Field(default=1, ge=1)
 
 
 def _searchable(pattern: str) -> str:
@@ -118,6 +123,7 @@ ScorerConfig = Annotated[
     | RulesConfig
     | CallableConfig
     | FrameworkConfig
+    | TransformerConfig
     | EndpointConfig
     | VllmJudgeConfig
     | VllmHeadConfig

@@ -28,6 +28,5 @@ class EmbeddingScorer:
         """
         heads = (self.unsafe,) if self.refusal is None else (self.unsafe, self.refusal)
         work = await self.worker.score(subject.text, heads)
-        p_refusal = None if self.refusal is None else work.probabilities[self.refusal]
-        p_unsafe = work.probabilities[self.unsafe]
-        return Score(p_unsafe, work.queued_ns, work.started_ns, work.ended_ns, p_refusal)
+        p_refusal = None if self.refusal is None else work.found[self.refusal]
+        return Score(work.found[self.unsafe], work.queued_ns, work.started_ns, work.ended_ns, p_refusal)

@@ -30,7 +30,8 @@ MAX_TOKENS = 256
 _HEADS = 12
 _LAYERS = 6
 _EPS = 1e-12
-_BATCH = 32
+_PACK_TOKENS = 1024
+_WINDOWS = 32
 _SEGMENT_WORDS = 120
 _OVERLAP_WORDS = 30
 _SEGMENT_CHARS = 1200
@@ -47,15 +48,29 @@ class Layer:
     down: tuple[torch.Tensor, torch.Tensor]
     norm_feed_forward: tuple[torch.Tensor, torch.Tensor]
 
-    def __call__(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """(batch, tokens, 384) -> the same shape. `mask` is additive, None where nothing is padded."""
-        batch, tokens, width = x.shape
-        qkv = F.linear(x, *self.qkv).view(batch, tokens, 3, _HEADS, width // _HEADS).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], attn_mask=mask)
-        mixed = mixed.transpose(1, 2).reshape(batch, tokens, width)
-        x = F.layer_norm(x + F.linear(mixed, *self.out), (width,), *self.norm_attention, _EPS)
+    def __call__(self, x: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+        """(tokens, 384) -> the same shape, of texts of these lengths one after the other; x is used up."""
+        mixed = _attention(F.linear(x, *self.qkv), lengths)
+        x = F.layer_norm(x.add_(F.linear(mixed, *self.out)), (DIMENSIONS,), *self.norm_attention, _EPS)
         hidden = F.linear(F.gelu(F.linear(x, *self.up)), *self.down)
-        return F.layer_norm(x + hidden, (width,), *self.norm_feed_forward, _EPS)
+        return F.layer_norm(x.add_(hidden), (DIMENSIONS,), *self.norm_feed_forward, _EPS)
+
+
+def _attention(qkv: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+    """(tokens, 3 * 384) -> (tokens, 384); each text looks at itself alone."""
+    parts = qkv.view(1, len(qkv), 3, _HEADS, DIMENSIONS // _HEADS).permute(2, 0, 3, 1, 4)
+    texts = zip(*(part.split(lengths, dim=2) for part in parts), strict=True)
+    mixed = [F.scaled_dot_product_attention(q, k, v).transpose(1, 2) for q, k, v in texts]
+    return torch.cat(mixed, dim=1).view(len(qkv), DIMENSIONS)
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Token ids of neighbouring pieces of one passage; `ranges` is where each piece's tokens lie."""
+
+    passage: int
+    ids: list[int]
+    ranges: dict[int, tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -89,28 +104,83 @@ class MiniLm:
         A text longer than 256 word pieces is cut there: see `segments`.
         """
         encoded = self.tokenizer.encode_batch(list(texts))
-        vectors = np.empty((len(encoded), DIMENSIONS), dtype=np.float32)
-        # Neighbours in length share a batch, so that little of it is padding.
-        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
-        for start in range(0, len(order), _BATCH):
-            rows = order[start : start + _BATCH]
-            vectors[rows] = self._embed_batch([encoded[i] for i in rows])
-        return vectors
+        if not encoded:
+            return np.empty((0, DIMENSIONS), dtype=np.float32)
+        return np.concatenate([self._embed(pack) for pack in _packs(encoded)])
+
+    def hidden_means(self, passages: Sequence[Sequence[str]], layers: Sequence[int]) -> list[np.ndarray]:
+        """What the first `layers` hold of each piece of a passage, read in the passage's context.
+
+        The middle layers still know who does what to whom, which the last one, made for topics, blurs.
+        One (pieces, 384 * len(layers)) float32 array a passage: the mean over a piece's tokens after each
+        of `layers` (counted from 1), of unit length. Passages longer than 256 word pieces are cut at borders
+        of pieces, and a longer piece is cut off.
+        """
+        windows = list(self._windows(passages))
+        found = [np.zeros((len(pieces), DIMENSIONS * len(layers)), dtype=np.float32) for pieces in passages]
+        for start in range(0, len(windows), _WINDOWS):
+            batch = windows[start : start + _WINDOWS]
+            for window, states in zip(batch, self._layer_states([w.ids for w in batch], layers), strict=True):
+                for piece, (first, end) in window.ranges.items():
+                    parts = F.normalize(states[:, first:end].mean(dim=1), dim=1)
+                    found[window.passage][piece] = parts.reshape(-1).numpy()
+        return found
+
+    def _windows(self, passages: Sequence[Sequence[str]]) -> Iterator["_Window"]:
+        first, last = self.tokenizer.encode("").ids
+        for number, pieces in enumerate(passages):
+            window = _Window(number, [first], {})
+            for index, encoding in enumerate(self.tokenizer.encode_batch(list(pieces), add_special_tokens=False)):
+                ids = encoding.ids[: MAX_TOKENS - 2]
+                if len(window.ids) + len(ids) + 1 > MAX_TOKENS:
+                    yield _Window(number, [*window.ids, last], window.ranges)
+                    window = _Window(number, [first], {})
+                if ids:
+                    window.ranges[index] = (len(window.ids), len(window.ids) + len(ids))
+                    window.ids.extend(ids)
+            if window.ranges:
+                yield _Window(number, [*window.ids, last], window.ranges)
 
     @torch.inference_mode()
-    def _embed_batch(self, batch: Sequence[Encoding]) -> np.ndarray:
-        lengths = torch.tensor([len(encoding.ids) for encoding in batch])
-        longest = int(lengths.max())
-        ids = torch.zeros((len(batch), longest), dtype=torch.long)
-        for row, encoding in enumerate(batch):
-            ids[row, : len(encoding.ids)] = torch.tensor(encoding.ids)
-        real = torch.arange(longest)[None, :] < lengths[:, None]
-        mask = None if bool(real.all()) else torch.where(real, 0.0, -torch.inf)[:, None, None, :]
-        x = F.layer_norm(self.words[ids] + self.positions[:longest], (DIMENSIONS,), *self.norm, _EPS)
+    def _layer_states(self, batch: Sequence[Sequence[int]], layers: Sequence[int]) -> Sequence[torch.Tensor]:
+        """The hidden states after each of `layers`: (len(layers), tokens, 384) for each of the batch."""
+        lengths = [len(ids) for ids in batch]
+        x, kept = self._begin(batch), []
+        for number, layer in enumerate(self.layers[: max(layers)], start=1):
+            x = layer(x, lengths)
+            if number in layers:
+                kept.append(x.clone())  # the next layer uses it up
+        return torch.stack(kept).split(lengths, dim=1)
+
+    @torch.inference_mode()
+    def _embed(self, pack: Sequence[Encoding]) -> np.ndarray:
+        lengths = [len(encoding.ids) for encoding in pack]
+        x = self._begin([encoding.ids for encoding in pack])
         for layer in self.layers:
-            x = layer(x, mask)
-        pooled = (x * real[:, :, None]).sum(dim=1) / lengths[:, None]
+            x = layer(x, lengths)
+        pooled = torch.stack([text.mean(dim=0) for text in x.split(lengths)])
         return F.normalize(pooled, dim=1).numpy()
+
+    def _begin(self, batch: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Embedded tokens (tokens, 384) of texts that lie one after the other.
+
+        Not side by side and padded to the longest: a batch has no more tokens to compute than its texts have. Only
+        attention is told where each text ends.
+        """
+        ids = torch.tensor([number for ids in batch for number in ids])
+        positions = torch.cat([self.positions[: len(ids)] for ids in batch])
+        return F.layer_norm(self.words[ids] + positions, (DIMENSIONS,), *self.norm, _EPS)
+
+
+def _packs(encoded: Sequence[Encoding]) -> Iterator[Sequence[Encoding]]:
+    """Runs of texts that are embedded together, of at most _PACK_TOKENS, so that memory is bounded."""
+    start, tokens = 0, 0
+    for index, encoding in enumerate(encoded):
+        if tokens and tokens + len(encoding.ids) > _PACK_TOKENS:
+            yield encoded[start:index]
+            start, tokens = index, 0
+        tokens += len(encoding.ids)
+    yield encoded[start:]
 
 
 def segments(text: str) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from guards.scorers.heads import Head
 from guards.scorers.minilm import MiniLm
+from guards.scorers.refusal import RefusalDetector
 from guards.training import measures
 from guards.training.sources import Row, normalised
 
@@ -16,13 +17,11 @@ PROMPTS = ROOT / "scenarios" / "prompts"
 ANSWERS = ROOT / "tests" / "data" / "answers.jsonl"
 
 
-def measured(head: Head, encoder: MiniLm) -> dict[str, Any]:
+def measured(head: Head | RefusalDetector, encoder: MiniLm) -> dict[str, Any]:
     """Shares at the head's threshold on the sets that exist; {} where none does."""
-    if head.name == "prompt":
-        return _prompts(head, encoder)
-    if head.name == "refusal" and ANSWERS.is_file():
-        return _answers(head, encoder)
-    return {}
+    if isinstance(head, RefusalDetector):
+        return detector_on(head, encoder, ANSWERS) if ANSWERS.is_file() else {}
+    return _prompts(head, encoder) if head.name == "prompt" else {}
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -58,22 +57,20 @@ def _prompts(head: Head, encoder: MiniLm) -> dict[str, Any]:
     return found
 
 
-def _answers(head: Head, encoder: MiniLm) -> dict[str, Any]:
-    rows = rows_of(ANSWERS)
+def detector_on(detector: RefusalDetector, encoder: MiniLm, path: Path) -> dict[str, Any]:
+    """Shares right on a file of labelled answers: does it decline (two classes), and how (three)."""
+    rows = rows_of(path)
     labels = np.array([row["label"] for row in rows])
-    scores = head.score(encoder, [row["answer"] for row in rows])
-    refused = scores >= head.threshold
-    whole = labels != "partial"
+    outcomes = detector.judge(encoder, [row["answer"] for row in rows])
+    declines = np.array([outcome.p_declines >= detector.threshold for outcome in outcomes])
+    found = np.array([outcome.label for outcome in outcomes])
     return {
-        "answers_accuracy_partial_as_refusal": _share(refused == (labels != "compliance")),
-        "answers_accuracy_partial_as_compliance": _share(refused == (labels == "refusal")),
-        "answers_accuracy_without_partial": _share((refused == (labels == "refusal"))[whole]),
-        **{
-            f"answers_{label}_called_refusal": _share(refused[labels == label])
-            for label in ("compliance", "partial", "refusal")
+        "answers_accuracy": measures.share(declines == (labels != "compliance")),
+        "answers_accuracy_three_classes": measures.share(found == labels),
+        "answers_called_declining": {
+            label: measures.share(declines[labels == label]) for label in ("compliance", "partial", "refusal")
+        },
+        "answers_class_right": {
+            label: measures.share((found == labels)[labels == label]) for label in ("compliance", "partial", "refusal")
         },
     }
-
-
-def _share(hits: np.ndarray) -> dict[str, float | int]:
-    return measures.rate(1.0 * hits, 1.0)

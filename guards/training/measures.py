@@ -34,3 +34,8 @@ def rate(scores: np.ndarray, threshold: float) -> dict[str, float | int]:
     n, p = len(scores), float((scores >= threshold).mean())
     low, high = wilson(p, n)
     return {"rate": round(p, 4), "low": round(low, 4), "high": round(high, 4), "n": n}
+
+
+def share(hits: np.ndarray) -> dict[str, float | int]:
+    """Share of true ones, likewise with its interval."""
+    return rate(1.0 * hits, 1.0)

@@ -10,7 +10,7 @@ from guards.scorers.minilm import MiniLm
 from guards.training import held_out, logistic, measures, sources
 from guards.training.splits import TrainingSet, training_set
 
-RECIPE = Recipe(view="segments", ngram_buckets=4096)
+RECIPE = Recipe(ngram_buckets=4096)
 L2 = 3e-5
 EMPHASIS = {"borderline": 10.0}
 OVER_REFUSAL = 0.03

@@ -4,13 +4,14 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from guards.scorers.lexical import opening
 from guards.training import wheels
 
 OWN = Path(__file__).parent / "data"
 
-_APOSTROPHES = str.maketrans({"\u2019": "'"})
+APOSTROPHES = str.maketrans({"\u2019": "'"})
 _DECLINES = re.compile(r"(?i)\b(can't|cannot|won't|unable|not able|sorry|apologi[sz]e|decline|refuse|illegal)\b")
 
 
@@ -30,7 +31,7 @@ def normalised(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", " ", text.lower()).strip()
 
 
-def own(name: str) -> list[dict[str, str]]:
+def own(name: str) -> list[dict[str, Any]]:
     """Rows of a JSON-lines file written for this project."""
     lines = (OWN / name).read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines if line.strip()]
@@ -149,18 +150,10 @@ def judged_refusals(folder: Path) -> list[Row]:
         for row in wheels.csv_of(folder, wheels.PYRIT, path):
             if row["data_type"] == "text" and row["assistant_response"].strip():
                 label = int(float(row["human_score"]))
-                if label and not _DECLINES.search(opening(row["assistant_response"]).translate(_APOSTROPHES)):
+                if label and not _DECLINES.search(opening(row["assistant_response"]).translate(APOSTROPHES)):
                     continue
                 rows.append(Row(row["assistant_response"], label, "pyrit_refusal", normalised(row["objective"])))
     return rows
-
-
-def own_answers() -> list[Row]:
-    """The answers written for this project. A partial answer declines something: label 1."""
-    return [
-        Row(row["text"], int(row["label"] != "compliance"), "own_answers", f"own:{row['group']}")
-        for row in own("refusals_train.jsonl")
-    ]
 
 
 def _mean_score(row: dict[str, str]) -> float | None:
@@ -174,7 +167,7 @@ def own_and_refused_answers(folder: Path) -> list[Row]:
     return [
         *(Row(row.text, 0, "pyrit_refusal", row.group) for row in refused),
         *(
-            Row(row["text"], int(row["unsafe"]), "own_answers", f"own:{row['group']}")
+            Row("".join(text for _, text in row["parts"]), int(row["unsafe"]), "own_answers", f"own:{row['group']}")
             for row in own("refusals_train.jsonl")
         ),
     ]

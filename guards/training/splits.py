@@ -30,7 +30,7 @@ class TrainingSet:
 
     def out_of_fold(self, l2: float) -> np.ndarray:
         """(n,) log odds of each row from a model that saw nothing of its group."""
-        folds = np.array([zlib.crc32(row.group.encode()) % FOLDS for row in self.rows])
+        folds = np.array([fold_of(row.group) for row in self.rows])
         logits = np.empty(len(self.rows))
         for fold in range(FOLDS):
             seen = folds != fold
@@ -38,6 +38,25 @@ class TrainingSet:
             model = fit(self.features[seen], self.labels[seen], weights, l2)
             logits[~seen] = model.logits(self.features[~seen])
         return logits
+
+
+def unseen_rows(
+    texts: Sequence[str], embeddings: np.ndarray, held_out: Sequence[str], held_out_embeddings: np.ndarray
+) -> list[int]:
+    """Indices of `texts` without repeats and without copies of `held_out` (same words, or cosine above 0.9)."""
+    taken = {normalised(text) for text in held_out}
+    closest = (embeddings @ held_out_embeddings.T).max(axis=1) if len(held_out) else np.zeros(len(texts))
+    kept = []
+    for index, text in enumerate(texts):
+        if normalised(text) not in taken and closest[index] <= NEAR:
+            taken.add(normalised(text))
+            kept.append(index)
+    return kept
+
+
+def fold_of(group: str) -> int:
+    """The fold that a group of rows lies in."""
+    return zlib.crc32(group.encode()) % FOLDS
 
 
 def training_set(
@@ -52,13 +71,7 @@ def training_set(
 
     `emphasis` maps a source, or "borderline", to a weight; 1 where it says nothing.
     """
-    taken = {normalised(row.text) for row in held_out}
-    closest = (embeddings @ held_out_embeddings.T).max(axis=1) if len(held_out) else np.zeros(len(rows))
-    kept = []
-    for index, row in enumerate(rows):
-        if normalised(row.text) not in taken and closest[index] <= NEAR:
-            taken.add(normalised(row.text))
-            kept.append(index)
+    kept = unseen_rows([row.text for row in rows], embeddings, [row.text for row in held_out], held_out_embeddings)
     chosen = [rows[index] for index in kept]
     features = recipe.features(embeddings[kept], [row.text for row in chosen])
     return TrainingSet(chosen, features, np.array([_emphasis(row, emphasis) for row in chosen]))

@@ -25,7 +25,7 @@ from profiler.analysis.summary import Summary, summarise
 from profiler.analysis.validity import Finding, TrialFacts, facts_of, findings_of
 from profiler.errors import UserError
 from profiler.meters.not_measured import NotMeasured
-from profiler.records.samples import IDLE, DamagedSamples, read_samples
+from profiler.records.samples import DamagedSamples
 from profiler.records.store import DamagedTrial, StoredRun, StoredTrial, TrialFile
 from profiler.scenario import BASELINE
 
@@ -113,7 +113,7 @@ def analyse(run: StoredRun) -> RunResult:
     reading = Reading.of(run.manifest)
     read, damaged = _read(run.sources, reading)
     if not read:
-        raise UserError(f"{run.path}: none of its trials can be read: {'; '.join(damaged)}")
+        raise UserError(f"{run.path}: none of its trials can be read: {'; '.join((*run.damaged, *damaged))}")
     warm_up = find_cut([one.level for one in read])
     kept = [one for one in read if one.metrics.block not in warm_up.blocks]
     trials = [one.metrics for one in kept]
@@ -214,7 +214,7 @@ def _reduce(reading: Reading, source: StoredTrial | TrialFile) -> _Reduced | str
 def _idle(run: StoredRun) -> tuple[dict[str, float], list[str]]:
     """The idle power by source, and what is wrong with its file."""
     try:
-        samples = read_samples(run.path / IDLE)
+        samples = run.idle()
     except DamagedSamples as damage:
         return {}, [f"{damage}: no idle power, so nothing net of it"]
     return idle_watts(None if samples is None else resources_of(samples)), []
@@ -293,6 +293,7 @@ def _warnings(
     trials: Sequence[TrialMetrics],
 ) -> tuple[str, ...]:
     found = [f"damaged and left out: {name}" for name in (*run.damaged, *damaged)]
+    found += run.notes
     planned = run.manifest.get("planned_trials", finished)
     if finished + len(run.damaged) + len(damaged) < planned:
         found.append(f"{finished} of {planned} trials finished: the rest is not in these figures")

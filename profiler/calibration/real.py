@@ -1,5 +1,6 @@
 """The controls on the real engine, stored as a run like any other."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -47,7 +48,8 @@ async def calibrate(scenario: Scenario, where: str, out: Path, console: Console)
         async with open_bench(bare, where, console) as bench:
             bench = replace(bench, guards=_controls(burner))
             run_id = f"calibrate-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-            run = create_run(out, run_id, {"id": run_id, "kind": KIND, **manifest(bare, sets, bench)})
+            said = {"id": run_id, "kind": KIND, **manifest(bare, sets, bench)}
+            run = await asyncio.to_thread(create_run, out, run_id, said)
             return Finished(run, await execute(Experiment(bare, sets, bench, run), console))
 
 

@@ -12,13 +12,18 @@ from profiler.analysis.tax import analyse
 from profiler.commands.parser import Commands
 from profiler.errors import UserError
 from profiler.percent import share_flag
-from profiler.profile import Options, profile
+from profiler.profile import Finished, Options, profile
 from profiler.records.store import read_run
 from profiler.report.more import print_more
-from profiler.report.terminal import print_place, print_result
+from profiler.report.sweep import print_sweep
+from profiler.report.terminal import print_place, print_problems, print_result
+from profiler.resume import Resume, resume
 from profiler.scenario import Scenario, UntilConfig, load_scenario
+from profiler.sweep.result import sweep_result
 
 QUICKSTART = Path(__file__).parents[2] / "scenarios" / "quickstart.yaml"
+OUT = Path("results")
+_NEW_RUNS_OWN = ("guards", "blocks", "until", "max_minutes")
 
 
 def add(commands: Commands) -> None:
@@ -36,6 +41,8 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--trace", action="store_true", help="then some requests an arm under torch's profiler: where device time goes"
     )
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped or killed")
+    parser.add_argument("--force", action="store_true", help="with --resume: even if machine or software have changed")
     parser.set_defaults(run=_run)
 
 
@@ -44,7 +51,7 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="hub id or folder (default: the scenario's)")
     parser.add_argument("--scenario", type=Path, default=QUICKSTART, help="default: scenarios/quickstart.yaml")
     parser.add_argument("--guards", help="comma-separated guards of the scenario: each alone, then all together")
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder for the run (default: results)")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder for the run (default: results)")
 
 
 def scenario_from(options: argparse.Namespace) -> Scenario:
@@ -86,6 +93,10 @@ def _with_until(scenario: Scenario, until: str | None, max_minutes: float | None
 
 def _run(options: argparse.Namespace) -> int:
     console = Console()
+    if options.resume is not None:
+        return _shown(asyncio.run(resume(_resume_from(options), console)), console)
+    if options.force:
+        raise UserError("--force: needs --resume RUN")
     scenario = scenario_from(options)
     if options.blocks is not None:
         if options.blocks < 1:
@@ -99,11 +110,32 @@ def _run(options: argparse.Namespace) -> int:
             Options(scenario, str(options.scenario), options.out, stacks=options.stacks, trace=options.trace), console
         )
     )
+    return _shown(finished, console)
+
+
+def _resume_from(options: argparse.Namespace) -> Resume:
+    """What the flags beside --resume ask for.
+
+    Raises:
+        UserError: one that only a new run can have.
+    """
+    own = {"--scenario": options.scenario != QUICKSTART, "--out": options.out != OUT}
+    own |= {f"--{name.replace('_', '-')}": getattr(options, name) is not None for name in _NEW_RUNS_OWN}
+    if given := [flag for flag, is_given in own.items() if is_given]:
+        raise UserError(f"{given[0]}: a run that is gone on with has its own: leave it out beside --resume")
+    return Resume(options.resume, options.model, options.force, options.stacks, options.trace)
+
+
+def _shown(finished: Finished, console: Console) -> int:
     run = read_run(finished.run)
     if finished.stopped:
         console.print(f"[yellow]stopped early:[/] {escape(finished.stopped)}")
     if run.sources:
         result = analyse(run)
+        if run.manifest.get("points"):
+            print_sweep(sweep_result(result, "e2el_mean"), console)
+            print_problems(result, console)
+            return 1 if finished.stopped else 0
         print_result(result, console)
         print_more(result, None, console)
         print_place(result, console)

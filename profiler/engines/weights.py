@@ -27,11 +27,20 @@ def find_weights(model: str, settings: Mapping[str, Any], where: str = "MODEL") 
     """
     if model != EMBEDDED_NAME:
         _check(model, where)
-        return Weights(model, settings)
+        return Weights(model, _with_tokenizer(model, settings))
     if not cpu_has_bf16():
         # Emulated bfloat16 is several times slower than float32; vLLM would take what the file says.
         settings = {"dtype": "float32", **settings}
     return Weights(str(embedded_model_dir()), settings)
+
+
+def _with_tokenizer(model: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A folder that is a shape alone, for dummy weights, speaks with the embedded model's tokenizer."""
+    folder = Path(model)
+    bare = folder.is_dir() and not any(folder.glob("tokenizer*"))
+    if not bare or settings.get("load_format") != "dummy" or settings.get("tokenizer") is not None:
+        return settings
+    return {**settings, "tokenizer": str(embedded_model_dir())}
 
 
 def _check(model: str, where: str) -> None:

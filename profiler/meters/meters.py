@@ -102,7 +102,9 @@ def open_gpus(
 
 def absences(gpus: GpuMeter | NotMeasured, rapl: RaplMeter | NotMeasured) -> dict[str, str]:
     """What is not measured here, by meter, and why."""
-    found = {name: meter.why for name, meter in (("gpu", gpus), ("cpu_energy", rapl)) if isinstance(meter, NotMeasured)}
+    found = {
+        name: meter.line for name, meter in (("gpu", gpus), ("cpu_energy", rapl)) if isinstance(meter, NotMeasured)
+    }
     if isinstance(gpus, GpuMeter):
         found |= {f"{card.gpu.source} {name}": why for card in gpus.cards for name, why in card.absent.items()}
     if (pss := find_pss()) is not None:

@@ -17,7 +17,7 @@ from profiler.meters.not_measured import NotMeasured
 
 POWERCAP = Path("/sys/class/powercap")
 CURE = (
-    "the kernel lets root alone read it: `sudo chmod a+r /sys/class/powercap/intel-rapl*/energy_uj` until the next "
+    "`sudo chmod a+r /sys/class/powercap/intel-rapl*/energy_uj` until the next "
     "boot (any user of the machine can then watch its power)"
 )
 
@@ -80,7 +80,7 @@ def find_rapl(powercap: Path = POWERCAP) -> RaplMeter | NotMeasured:
         try:
             zone.read_j()
         except PermissionError:
-            return NotMeasured(f"RAPL: {CURE}")
+            return NotMeasured("RAPL: the kernel lets root alone read it", CURE)
         except (OSError, ValueError) as error:
             return NotMeasured(f"RAPL: {zone.path}: {error}")
     return RaplMeter(zones)

@@ -1,7 +1,6 @@
 """The samples of one window: kept as one Parquet file beside the trial, so that every figure can be made again."""
 
 import json
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from profiler.records.durable import Fingerprint, put
+from profiler.records.parquet import write_parquet
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -69,8 +71,8 @@ class Samples:
         return {name.removeprefix(prefix): series for name, series in found.items()}
 
 
-def write_samples(path: Path, samples: Samples) -> None:
-    """Store a window's samples, renamed into place.
+def write_samples(path: Path, samples: Samples) -> Fingerprint:
+    """Store a window's samples, renamed into place; the file's fingerprint.
 
     Raises:
         OSError: the disk is full or not writable.
@@ -85,13 +87,7 @@ def write_samples(path: Path, samples: Samples) -> None:
             "value": pa.array(samples.value, pa.float64()),
         }
     ).replace_schema_metadata({_META: json.dumps(samples.facts).encode()})
-    scratch = path.with_suffix(".partial")
-    try:
-        pq.write_table(table, scratch, compression="zstd")
-        os.replace(scratch, path)
-    except OSError:
-        scratch.unlink(missing_ok=True)
-        raise
+    return put(path, lambda scratch: write_parquet(scratch, table))
 
 
 def read_samples(path: Path) -> Samples | None:
@@ -103,7 +99,7 @@ def read_samples(path: Path) -> Samples | None:
     if not path.is_file():
         return None
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
         facts = json.loads((table.schema.metadata or {})[_META])
         pairs = list(zip(table["source"].to_pylist(), table["name"].to_pylist(), strict=True))
         keys = tuple(dict.fromkeys(pairs))

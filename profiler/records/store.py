@@ -6,6 +6,8 @@ results/<run id>/ending.json         why the run ended
 results/<run id>/trials/0007.parquet   one row a request; the trial's own facts in the file's metadata
 results/<run id>/trials/0007.samples.parquet   what the meters sampled in it, where there are any
 results/<run id>/idle.samples.parquet          the same of the idle window before the first block
+results/<run id>/checksums.jsonl       size and SHA-256 of each of these files
+results/<run id>/resumed.jsonl         when the run was gone on with, if it was, and what had changed by then
 """
 
 import json
@@ -20,10 +22,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from profiler.errors import UserError
+from profiler.records import checksums
+from profiler.records.durable import append_line, put, put_bytes
+from profiler.records.parquet import write_parquet
 from profiler.records.record import Readings, RequestRecord, TrialInfo
 from profiler.records.samples import IDLE, SUFFIX, DamagedSamples, Samples, beside, read_samples, write_samples
 
 SCHEMA_VERSION = 1
+MANIFEST, _RESUMED = "run.json", "resumed.jsonl"
 _META = b"alignment_tax.trial"
 _PARTS = "isolation.json"
 
@@ -55,6 +61,7 @@ class TrialFile:
 
     info: TrialInfo
     path: Path
+    damage: str = ""  # of its samples
 
     def load(self, columns: Sequence[str] | None = None) -> StoredTrial:
         """Read the requests: every column, or those named ("spans", "engine_calls.list.element.sent_ns").
@@ -63,10 +70,12 @@ class TrialFile:
             DamagedTrial: a column cannot be read.
         """
         try:
-            with pq.ParquetFile(self.path) as file:
+            with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
                 table = file.read(columns=None if columns is None else list(columns))
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
             raise DamagedTrial(_damage(self.path, error)) from error
+        if self.damage:
+            return StoredTrial(self.info, table, damage=self.damage)
         try:
             return StoredTrial(self.info, table, read_samples(beside(self.path)))
         except DamagedSamples as damage:
@@ -77,7 +86,9 @@ class TrialFile:
 class StoredRun:
     """A run as read back. `sources` are read when asked; `damaged` names the files that cannot be, and why.
 
-    `ending` is why the run ended; `parts` what a dedicated run did for each arm.
+    `ending` is why the run ended; `complete` whether it had then done all it was to do. `notes` say what should be
+    known of it besides: its manifest has changed, it was gone on with on another machine. `parts`: what a dedicated
+    run did for each arm.
     """
 
     path: Path
@@ -85,6 +96,9 @@ class StoredRun:
     sources: tuple[StoredTrial | TrialFile, ...]
     damaged: tuple[str, ...]
     ending: str = ""
+    complete: bool = False
+    notes: tuple[str, ...] = ()
+    idle_damage: str = ""
     parts: tuple[dict[str, Any], ...] = ()
 
     @cached_property
@@ -96,6 +110,16 @@ class StoredRun:
         """
         return tuple(source.load() for source in self.sources)
 
+    def idle(self) -> Samples | None:
+        """What the meters sampled in the idle window; None without one.
+
+        Raises:
+            DamagedSamples: the file cannot be read, or is not what was written.
+        """
+        if self.idle_damage:
+            raise DamagedSamples(self.idle_damage)
+        return read_samples(self.path / IDLE)
+
 
 def create_run(results: Path, run_id: str, manifest: dict[str, Any]) -> Path:
     """Make the run's folder with its `run.json`, and point `latest` at it.
@@ -106,7 +130,8 @@ def create_run(results: Path, run_id: str, manifest: dict[str, Any]) -> Path:
     run = results / run_id
     try:
         (run / "trials").mkdir(parents=True)
-        _write_atomically(run / "run.json", json.dumps({"schema": SCHEMA_VERSION, **manifest}, indent=2).encode())
+        content = json.dumps({"schema": SCHEMA_VERSION, **manifest}, indent=2).encode()
+        checksums.note(run, {run / MANIFEST: put_bytes(run / MANIFEST, content)})
         _point_latest(results, run_id)
     except FileExistsError:
         raise UserError(f"{run} exists already: choose another --out") from None
@@ -131,15 +156,14 @@ def write_stored(run: Path, trial: StoredTrial) -> Path:
         UserError: as `write_trial`.
     """
     path = run / "trials" / f"{trial.info.index:04d}.parquet"
-    scratch = path.with_suffix(".partial")
+    written = {}
     try:
         # Before the trial: a trial that is there has its samples.
         if trial.samples is not None:
-            write_samples(beside(path), trial.samples)
-        pq.write_table(trial.table, scratch, compression="zstd")
-        os.replace(scratch, path)
+            written[beside(path)] = write_samples(beside(path), trial.samples)
+        written[path] = put(path, lambda scratch: write_parquet(scratch, trial.table))
+        checksums.note(run, written)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
         raise UserError(f"{path}: cannot be written ({error}): free some space or choose another --out") from error
     return path
 
@@ -157,19 +181,19 @@ def write_idle(run: Path, samples: Samples) -> None:
         UserError: the disk is full or not writable.
     """
     try:
-        write_samples(run / IDLE, samples)
+        checksums.note(run, {run / IDLE: write_samples(run / IDLE, samples)})
     except OSError as error:
         raise UserError(f"{run}: cannot be written ({error}): free some space or choose another --out") from error
 
 
-def write_ending(run: Path, ending: str) -> None:
-    """Keep why the run ended.
+def write_ending(run: Path, ending: str, complete: bool = True) -> None:
+    """Keep why the run ended, and whether it had then done all it was to do.
 
     Raises:
         UserError: the disk is full or not writable.
     """
     try:
-        _write_atomically(run / "ending.json", json.dumps({"ending": ending}).encode())
+        put_bytes(run / "ending.json", json.dumps({"ending": ending, "complete": complete}).encode())
     except OSError as error:
         raise UserError(f"{run}: cannot be written ({error}): free some space or choose another --out") from error
 
@@ -181,7 +205,7 @@ def write_parts(run: Path, parts: Sequence[dict[str, Any]]) -> None:
         UserError: the disk is full or not writable.
     """
     try:
-        _write_atomically(run / _PARTS, json.dumps({"arms": list(parts)}, indent=2).encode())
+        put_bytes(run / _PARTS, json.dumps({"arms": list(parts)}, indent=2).encode())
     except OSError as error:
         raise UserError(f"{run}: cannot be written ({error}): free some space or choose another --out") from error
 
@@ -194,22 +218,50 @@ def _parts(run: Path) -> tuple[dict[str, Any], ...]:
         return ()
 
 
-def _ending(run: Path) -> str:
-    """Why the run ended; a run that was killed did not say."""
+def write_resumed(run: Path, facts: dict[str, Any]) -> None:
+    """Keep that the run is gone on with; `differs` of the facts is what is not as it was.
+
+    Raises:
+        UserError: the disk is full or not writable.
+    """
     try:
-        return str(json.loads((run / "ending.json").read_text(encoding="utf-8"))["ending"])
-    except (OSError, ValueError, KeyError):
-        return "not known"
+        append_line(run / _RESUMED, json.dumps(facts).encode())
+        _point_latest(run.parent, run.name)
+    except OSError as error:
+        raise UserError(f"{run}: cannot be written ({error}): free some space") from error
 
 
-def read_run(path: Path) -> StoredRun:
+def _ending(run: Path) -> tuple[str, bool]:
+    """Why the run ended, and whether it was done; a run that was killed did not say."""
+    try:
+        said = json.loads((run / "ending.json").read_text(encoding="utf-8"))
+        return str(said["ending"]), said.get("complete") is True
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "not known", False
+
+
+def _resumed(run: Path) -> tuple[str, ...]:
+    try:
+        lines = (run / _RESUMED).read_text(encoding="utf-8").splitlines()
+        said = [json.loads(line) for line in lines]
+        changed = [f"gone on with at {one['at']}: {'; '.join(one['differs'])}" for one in said if one["differs"]]
+        return tuple(f"{what}: the trials before and after may not compare" for what in changed)
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return (_damage(run / _RESUMED, error),)
+
+
+def read_run(path: Path, verify: bool = False) -> StoredRun:
     """Read a run with every trial that is whole: the facts now, the requests when they are asked for.
+
+    `verify` hashes every file, however large.
 
     Raises:
         UserError: no run there, or one of a newer schema.
     """
     try:
-        manifest = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     except OSError:
         raise UserError(f"{path}: no run there (no readable run.json): name a folder under results/") from None
     except ValueError as error:
@@ -218,21 +270,36 @@ def read_run(path: Path) -> StoredRun:
         raise UserError(f"{path / 'run.json'}: not a run of this program: name a folder under results/")
     if manifest.get("schema") != SCHEMA_VERSION:
         raise UserError(f"{path}: schema {manifest.get('schema')}, this version reads {SCHEMA_VERSION}: update")
-    sources, damaged = [], []
+    changed = checksums.differences(path, verify)
+    sources, damaged = [], [what for file, what in changed.items() if _is_trial(file)]
     for file in sorted((path / "trials").glob("*.parquet")):
-        if file.name.endswith(SUFFIX):
+        name = f"trials/{file.name}"
+        if name in changed or not _is_trial(name):
             continue
         try:
-            sources.append(_open_trial(file))
+            sources.append(_open_trial(file, changed.get(f"trials/{beside(file).name}", "")))
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             damaged.append(_damage(file, error))
-    return StoredRun(path.resolve(), manifest, tuple(sources), tuple(damaged), _ending(path), _parts(path))
+    return StoredRun(
+        path.resolve(),
+        manifest,
+        tuple(sources),
+        tuple(sorted(damaged)),
+        *_ending(path),
+        (*([changed[MANIFEST]] if MANIFEST in changed else []), *_resumed(path)),
+        changed.get(IDLE, ""),
+        _parts(path),
+    )
 
 
-def _open_trial(file: Path) -> TrialFile:
+def _is_trial(file: str) -> bool:
+    return file.startswith("trials/") and not file.endswith(SUFFIX)
+
+
+def _open_trial(file: Path, damage: str = "") -> TrialFile:
     facts = json.loads((pq.read_metadata(file).metadata or {})[_META])
     readings = Readings(**facts.pop("readings"))
-    return TrialFile(TrialInfo(**facts, readings=readings), file)
+    return TrialFile(TrialInfo(**facts, readings=readings), file, damage)
 
 
 def _damage(file: Path, error: Exception) -> str:
@@ -243,12 +310,6 @@ def _point_latest(results: Path, run_id: str) -> None:
     scratch = results / f".latest-{os.getpid()}"
     scratch.symlink_to(run_id)
     os.replace(scratch, results / "latest")
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    scratch = path.with_suffix(".partial")
-    scratch.write_bytes(content)
-    os.replace(scratch, path)
 
 
 _NS = pa.int64()

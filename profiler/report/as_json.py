@@ -11,6 +11,7 @@ from profiler.analysis.summary import Summary
 from profiler.analysis.tax import ArmResult, RunResult
 from profiler.report.benefit_json import benefit_json
 from profiler.report.displacement import displacement_json
+from profiler.report.recorded import recorded_note
 from profiler.scenario import BASELINE
 
 _ENTRIES = ("direct", "induced", "waste", "saved", "residual", "measured")
@@ -19,7 +20,9 @@ _ENTRIES = ("direct", "induced", "waste", "saved", "residual", "measured")
 def to_json(result: RunResult) -> dict[str, Any]:
     """The document that `alignment-tax report RUN --format json` prints."""
     manifest = result.run.manifest
+    note = recorded_note(manifest)
     return {
+        **({"note": note} if note else {}),
         "schema": 1,
         "run": {"id": manifest["id"], **manifest["facts"], "blocks": result.blocks, "path": str(result.run.path)},
         "baseline": BASELINE,

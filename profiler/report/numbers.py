@@ -4,6 +4,8 @@ import math
 
 from profiler.analysis.stats import Interval
 
+_MOST_PERCENT = 10_000
+
 
 def signed(*values: float, most_digits: int = 2) -> list[str]:
     """Values with their sign, all with the digits that the largest of them deserves."""
@@ -17,6 +19,19 @@ def with_range(estimate: float, ends: tuple[float, float], most_digits: int = 2)
     """An estimate and its interval: "+20.5 [+15.9, +25.2]"."""
     centre, low, high = signed(estimate, *ends, most_digits=most_digits)
     return f"{centre} [{low}, {high}]"
+
+
+def percent_with_range(estimate: float, ends: tuple[float, float]) -> str:
+    """The same in percent of shares; what is beyond ten thousand says only that."""
+    if max(map(abs, (estimate, *ends))) < _MOST_PERCENT / 100:
+        return with_range(100 * estimate, (100 * ends[0], 100 * ends[1]), most_digits=1)
+    centre, low, high = (_whole_percent(value) for value in (estimate, *ends))
+    return f"{centre} [{low}, {high}]"
+
+
+def _whole_percent(share: float) -> str:
+    percent = 100 * share
+    return f"{percent:+.0f}" if abs(percent) < _MOST_PERCENT else ">" if percent > 0 else "<"
 
 
 def with_half_width(interval: Interval) -> str:

@@ -16,8 +16,13 @@ _EVERY_S = 5.0
 class RunProgress:
     """Shows block, trial, arm, requests done, tok/s and the time left."""
 
-    def __init__(self, console: Console, trials_per_block: int, blocks: int | None, requests_per_trial: int) -> None:
-        """Nothing is shown before the context is entered. `blocks` None: as many as it takes."""
+    def __init__(
+        self, console: Console, trials_per_block: int, blocks: int | None, requests_per_trial: int, before: int = 0
+    ) -> None:
+        """Nothing is shown before the context is entered. `blocks` None: as many as it takes.
+
+        `before`: requests that a run which is gone on with had done already.
+        """
         self._console, self._blocks, self._requests = console, blocks, requests_per_trial
         self._trials = None if blocks is None else blocks * trials_per_block
         total = None if self._trials is None else self._trials * requests_per_trial
@@ -31,7 +36,8 @@ class RunProgress:
         self._task = self._bar.add_task("warming up", total=total)
         self._live = console.is_terminal
         self._began_s = self._last_line_s = time.monotonic()
-        self._done = self._in_trial = self._tokens = 0
+        self._before = self._done = before
+        self._in_trial = self._tokens = 0
         self._trial_began_s = 0.0
         self._what = "warming up"
 
@@ -55,7 +61,7 @@ class RunProgress:
         self._what = f"block {block} trial {trial} {planned.arm}{again}"
         self._in_trial = self._tokens = 0
         self._trial_began_s = time.monotonic()
-        if planned.index == 0:
+        if self._done == self._before:
             self._began_s = self._trial_began_s
         self._show()
 
@@ -80,10 +86,11 @@ class RunProgress:
             self._console.print(f"{text}{self._left(now_s)}", highlight=False, markup=False)
 
     def _left(self, now_s: float) -> str:
-        if not self._done or self._trials is None:
+        done = self._done - self._before
+        if not done or self._trials is None:
             return ""
         total = self._trials * self._requests
-        return f", {(now_s - self._began_s) / self._done * (total - self._done):.0f} s left"
+        return f", {(now_s - self._began_s) / done * (total - self._done):.0f} s left"
 
 
 def _of(number: int, total: int | None) -> str:

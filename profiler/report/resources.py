@@ -1,6 +1,6 @@
 """What each arm cost the machine: energy, CPU seconds and memory, by role. 80 columns."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -12,6 +12,7 @@ from profiler.analysis.tax import RunResult
 from profiler.meters.roles import ROLES
 from profiler.report.text import plain
 
+_ARMS_A_TABLE = 5
 _SOURCES = {"gpu": "GPU", "cpu": "CPU", "gpu+cpu": "GPU+CPU"}
 _WORDS = {
     "gpu": "GPU energy, clocks, heat, memory",
@@ -58,16 +59,19 @@ def _ms(period_s: float | None) -> str:
     return "(not seen to change in 1 s)" if period_s is None else f"{1e3 * period_s:.0f} ms"
 
 
-def resources_table(result: RunResult) -> Table | None:
-    """A column an arm; rows only of what was measured. None where no arm has samples."""
-    arms = {name: arm.resources for name, arm in result.arms.items() if arm.resources is not None}
-    if not arms:
-        return None
-    table = Table(title="What it cost the machine", title_justify="left", padding=(0, 1))
+def resources_tables(result: RunResult) -> Iterator[Table]:
+    """A column an arm, five arms a table; rows only of what was measured. None where no arm has samples."""
+    arms = [(name, arm.resources) for name, arm in result.arms.items() if arm.resources is not None]
+    for start in range(0, len(arms), _ARMS_A_TABLE):
+        yield _table(arms[start : start + _ARMS_A_TABLE], "What it cost the machine" if start == 0 else None)
+
+
+def _table(arms: Sequence[tuple[str, ArmResources]], title: str | None) -> Table:
+    table = Table(title=title, title_justify="left", padding=(0, 1))
     table.add_column("", overflow="fold")
-    for name in arms:
+    for name, _ in arms:
         table.add_column(plain(name), justify="right", overflow="fold")
-    found = list(arms.values())
+    found = [arm for _, arm in arms]
     for source, word in _SOURCES.items():
         _add_energy(table, word, [arm.energy.get(source) for arm in found])
     _add_states(table, found)
@@ -117,25 +121,35 @@ def _add_states(table: Table, arms: Sequence[ArmResources]) -> None:
 
 
 def _add_cpu(table: Table, arms: Sequence[ArmResources]) -> None:
+    rows = []
     for role in ROLES:
         used = [arm.cpu_s_per_request.get(role, 0.0) if arm.cpu_s_per_request else None for arm in arms]
         if any(s is not None and s >= 0.0005 for s in used):
-            label = f"CPU ms/request: {role.replace('_', ' ')}"
-            table.add_row(label, *(_figure(None if s is None else 1e3 * s) for s in used))
+            rows.append((role, [_figure(None if s is None else 1e3 * s) for s in used]))
+    _add_by_role(table, "CPU ms/request", rows)
     total = [sum(arm.cpu_s_per_token.values()) if arm.cpu_s_per_token else None for arm in arms]
     if any(s is not None for s in total):
         table.add_row("CPU ms/token, all", *(_figure(None if s is None else 1e3 * s) for s in total))
 
 
 def _add_memory(table: Table, word: str, arms: Sequence[Mapping[str, Memory]]) -> None:
+    rows = []
     for role in (*ROLES, "all"):
         found = [arm.get(role) for arm in arms]
         if any(one is not None and one.peak >= 0.5 for one in found):
-            label = f"{word} MiB: {role.replace('_', ' ')}"
-            table.add_row(label, *("-" if one is None else f"{one.steady:.0f}" for one in found))
+            rows.append((role, ["-" if one is None else f"{one.steady:.0f}" for one in found]))
     peaks = [arm.get("all") for arm in arms]
     if any(one is not None for one in peaks):
-        table.add_row(f"{word} MiB: all, peak", *("-" if one is None else f"{one.peak:.0f}" for one in peaks))
+        rows.append(("all, peak", ["-" if one is None else f"{one.peak:.0f}" for one in peaks]))
+    _add_by_role(table, f"{word}, MiB", rows)
+
+
+def _add_by_role(table: Table, word: str, rows: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """A line for what it is, and one a role below it."""
+    if rows:
+        table.add_row(word)
+    for role, cells in rows:
+        table.add_row(f"  {role.replace('_', ' ')}", *cells)
 
 
 def _device(found: Mapping[str, Memory]) -> Mapping[str, Memory]:

@@ -11,6 +11,7 @@ from rich.table import Table
 from profiler.analysis.capacity import Capacity
 from profiler.analysis.goodput import stated
 from profiler.analysis.stats import Interval
+from profiler.report.recorded import recorded_note
 from profiler.report.text import plain
 from profiler.saturation.probe import Goal, Probe
 from profiler.saturation.result import ArmCapacity, SaturationResult, goal_record
@@ -18,6 +19,8 @@ from profiler.saturation.result import ArmCapacity, SaturationResult, goal_recor
 
 def print_saturation(result: SaturationResult, console: Console) -> None:
     """Print each arm's capacity and its tax, what was not measured and why, and where the run lies."""
+    if note := recorded_note(result.run.manifest):
+        console.print(f"[bold yellow]{note}[/]", highlight=False)
     facts = result.run.manifest["facts"]
     console.print(
         f"[bold]Capacity tax[/] of {plain(facts['model'])} on {plain(facts['device_name'])}, "
@@ -51,7 +54,9 @@ def teller(console: Console, goal: Goal) -> Callable[[Probe], None]:
 def saturation_json(result: SaturationResult) -> dict[str, Any]:
     """The document of `--format json`: schema 1. What was not measured is null, with the reason."""
     manifest = result.run.manifest
+    note = recorded_note(manifest)
     return {
+        **({"note": note} if note else {}),
         "schema": 1,
         "kind": manifest["kind"],
         "run": {"id": manifest["id"], **manifest["facts"], "path": str(result.run.path)},

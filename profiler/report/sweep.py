@@ -11,6 +11,7 @@ from profiler.analysis.figure import Figure
 from profiler.report.as_json import tax_json
 from profiler.report.benefit_json import benefit_json, figure_json
 from profiler.report.numbers import with_range
+from profiler.report.recorded import recorded_note
 from profiler.report.text import plain
 from profiler.sweep.result import TAXES, SweepResult, SweptPoint
 
@@ -25,6 +26,8 @@ _WORDS = {
 
 def print_sweep(result: SweepResult, console: Console) -> None:
     """Print a row a point, and how to read it."""
+    if note := recorded_note(result.run.run.manifest):
+        console.print(f"[bold yellow]{note}[/]", highlight=False)
     facts = result.run.run.manifest["facts"]
     console.print(
         f"[bold]Sweep[/] on {plain(facts['model'])}, {plain(facts['device_name'])}, "
@@ -99,7 +102,9 @@ def _why(one: SweptPoint, weighed: str) -> str:
 def sweep_json(result: SweepResult) -> dict[str, Any]:
     """The sweep as data: schema 1."""
     manifest = result.run.run.manifest
+    note = recorded_note(manifest)
     return {
+        **({"note": note} if note else {}),
         "schema": 1,
         "run": {
             "id": manifest["id"],

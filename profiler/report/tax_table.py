@@ -8,7 +8,7 @@ from rich.table import Table
 
 from profiler.analysis.comparison import Tax
 from profiler.analysis.tax import RunResult
-from profiler.report.numbers import with_range
+from profiler.report.numbers import percent_with_range, with_range
 from profiler.report.text import plain
 from profiler.scenario import BASELINE
 
@@ -66,8 +66,7 @@ def _cells(tax: Tax) -> tuple[str, str, str]:
     absolute = escape(with_range(tax.absolute, tax.ci95))
     relative = "-"
     if tax.relative is not None and tax.relative_ci95 is not None:
-        low, high = tax.relative_ci95
-        relative = escape(with_range(100 * tax.relative, (100 * low, 100 * high), most_digits=1))
+        relative = escape(percent_with_range(tax.relative, tax.relative_ci95))
     if tax.verdict in ("tax", "saving"):
         return f"[bold]{absolute}[/]", f"[bold]{relative}[/]", f"[bold]{tax.verdict}[/]"
     return absolute, relative, tax.verdict

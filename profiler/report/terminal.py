@@ -15,7 +15,8 @@ from profiler.report.displacement import print_displacement
 from profiler.report.guard_checks import print_guard_checks
 from profiler.report.ledger_table import print_ledger
 from profiler.report.numbers import number
-from profiler.report.resources import absence_word, meter_notes, resources_table
+from profiler.report.recorded import recorded_note
+from profiler.report.resources import absence_word, meter_notes, resources_tables
 from profiler.report.tax_table import detectable, tax_table
 from profiler.report.text import plain
 from profiler.scenario import BASELINE
@@ -25,6 +26,8 @@ _LATENCIES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2el_ms": "E2EL"}
 
 def print_result(result: RunResult, console: Console) -> None:
     """Print figures, taxes, ledger and notes; `print_place` comes last, after whatever else is shown."""
+    if note := recorded_note(result.run.manifest):
+        console.print(f"[bold yellow]{note}[/]", highlight=False)
     facts = result.run.manifest["facts"]
     console.print(
         f"[bold]Latency tax[/] of {plain(facts['model'])} on {plain(facts['device_name'])}, "
@@ -35,8 +38,8 @@ def print_result(result: RunResult, console: Console) -> None:
     console.print(_figures(list(result.arms.values())))
     console.print(_outcomes(result.arms.values()))
     print_guard_checks(result.arms.values(), console)
-    if (resources := resources_table(result)) is not None:
-        console.print(resources)
+    for table in resources_tables(result):
+        console.print(table)
     print_displacement(result, console)
     if any(arm.tax for arm in result.arms.values()):
         console.print(tax_table(result))

@@ -1,5 +1,6 @@
 """`alignment-tax saturate` on vLLM: validate -> start -> sweep."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,6 +47,7 @@ async def saturate(scenario: Scenario, where: str, out: Path, goal: Goal, consol
         run_id = f"saturate-{scenario.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
         facts = manifest(scenario, sets, bench)
         facts.pop("planned_trials", None)  # a search does not know how long it takes
-        run = create_run(out, run_id, {"id": run_id, "kind": KIND, **facts, KIND: goal_record(goal)})
+        said = {"id": run_id, "kind": KIND, **facts, KIND: goal_record(goal)}
+        run = await asyncio.to_thread(create_run, out, run_id, said)
         sweep = Sweep(scenario, sets, goal, bench.engine, stacks_of(scenario, bench), run)
         return Finished(run, await until_stopped(sweep.execute(teller(console, goal)), run))

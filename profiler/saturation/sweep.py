@@ -92,7 +92,7 @@ class Sweep:
             engine_tokens=sum(call.output_tokens for record in found.records for call in record.engine_calls),
             stopped=found.stopped,
         )
-        write_trial(self.run, info, found.records)
+        await asyncio.to_thread(write_trial, self.run, info, found.records)
         return probe_of(StoredTrial(info, as_table(info, found.records)), self.goal)
 
     async def _trial(self, planned: TrialInfo) -> Outcomes:

@@ -36,7 +36,7 @@ async def spying_right() -> NotMeasured | None:
     """Why py-spy cannot read this process, and how to let it; None where it can."""
     program = py_spy()
     if program is None:
-        return NotMeasured("py-spy is not installed: run `make setup`")
+        return NotMeasured("py-spy is not installed", "run `make setup`")
     _let_be_traced()
     command = (str(program), "dump", "--pid", str(os.getpid()))
     looking = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
@@ -44,7 +44,7 @@ async def spying_right() -> NotMeasured | None:
     if looking.returncode == 0:
         return None
     reason = next((line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()), "no reason")
-    return NotMeasured(f"py-spy may not read other processes ({reason[:120]}): {_CURE}")
+    return NotMeasured(f"py-spy may not read other processes ({reason[:120]})", _CURE)
 
 
 def _let_be_traced() -> None:

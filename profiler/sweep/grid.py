@@ -105,7 +105,7 @@ def rescorable(config: GuardConfig) -> bool:
     answered with another candidate; not a monitor's, which stops nothing.
     """
     if isinstance(config, InputClassifierConfig):
-        return config.gating != "monitor" and getattr(config, "action", "block") == "block"
+        return config.gating != "monitor" and config.action == "block"
     return isinstance(config, OutputFilterConfig) and config.action == "block"
 
 

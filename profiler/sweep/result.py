@@ -13,7 +13,7 @@ from profiler.analysis.benefit import ArmBenefit, benefit_of, handled
 from profiler.analysis.benefit_sums import PromptSums, Reading, prompt_sums, together
 from profiler.analysis.blocks import TOKENS_PER_S, by_block
 from profiler.analysis.comparison import Tax, estimate, taxes
-from profiler.analysis.figure import Figure
+from profiler.analysis.figure import Figure, not_measured
 from profiler.analysis.metrics import TrialMetrics, trial_metrics
 from profiler.analysis.stats import Interval
 from profiler.analysis.tax import RunResult
@@ -122,9 +122,13 @@ def _swept(point: Point, tax: Mapping[str, Tax], read: Sequence[_Read], reading:
         # The trial's duration, its memory and its CPU seconds are those of the threshold that ran.
         tax = {name: one for name, one in tax.items() if name.startswith(("ttft_ms", "e2el_ms"))}
     sums = together(one.sums for one in read)
+    benefit = benefit_of(sums, reading)
+    if point.rescored:
+        untold = not_measured("re-scored: what of a cut answer had been delivered is not told apart")
+        benefit = replace(benefit, figures={**benefit.figures, "unsafe_tokens_exposed": untold})
     harmful = np.array([key.label == HARMFUL for key in sums.keys], dtype=np.bool_)
     stopped, wrongly = (handled(sums, mine, reading).either for mine in (harmful, ~harmful))
-    return SweptPoint(point, tax, benefit_of(sums, reading), stopped, wrongly, None)
+    return SweptPoint(point, tax, benefit, stopped, wrongly, None)
 
 
 def _stand(points: Sequence[SweptPoint], weighed: str) -> Iterator[SweptPoint]:

@@ -134,18 +134,27 @@ def test_wrong_flag_exits_2() -> None:
 RULES: dict[str, Any] = {"rules": {"kind": "output-filter", "scorer": {"kind": "rules"}}}
 
 
+@pytest.mark.parametrize(
+    ("guard", "told"),
+    [
+        ({"kind": "custom", "class": "no_such_module:Guard"}, "guards.mine.class: no module no_such_module: "),
+        (
+            {"kind": "input-classifier", "scorer": {"kind": "transformer", "model": "./nowhere"}},
+            "scorer {kind: transformer, model: ./nowhere}: no folder ./nowhere, and not a hub id (owner/name): ",
+        ),
+    ],
+)
 def test_a_guard_that_cannot_be_loaded_is_said_before_the_engine_starts(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, guard: dict[str, Any], told: str
 ) -> None:
     pytest.importorskip("vllm")
-    guards = {"mine": {"kind": "custom", "class": "no_such_module:Guard"}}
-    changed = scenario() | {"guards": guards, "arms": {}}
+    changed = scenario() | {"guards": {"mine": guard}, "arms": {}}
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(changed))
     assert main(["profile", "--scenario", str(path), "--out", str(tmp_path / "out")]) == 2
     said = capsys.readouterr()
     assert "starting vLLM" not in said.out
-    assert said.err.splitlines()[-1].startswith("alignment-tax: guards.mine.class: no module no_such_module: ")
+    assert said.err.splitlines()[-1].startswith(f"alignment-tax: {told}")
 
 
 def test_an_id_from_a_file_does_nothing_to_the_terminal(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def real(tiny: Path) -> Iterator[Real]:
         weights = find_weights("embedded", SMALL)
         host = await closing.enter_async_context(VllmHost(weights, "test", print))
         stated = [guard(s) for s in (SAFE, UNSAFE, JUDGE, LONG, SERVED, LABELS, TOKEN_HEAD, classifier_of(tiny))]
-        scorers = await closing.enter_async_context(open_resources(stated, host))
+        scorers = await closing.enter_async_context(open_resources(stated, host=host))
         engine = await VllmEngine.start(weights.model, weights.settings, caches=(host.reset_prefix_caches,))
         closing.push_async_callback(engine.close)
         host.serve(engine)

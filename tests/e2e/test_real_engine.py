@@ -126,12 +126,12 @@ def test_a_harmless_prompt_passes_the_input_classifier(real: Real) -> None:
 
 
 def test_a_stream_is_cut_in_mid_text_and_the_engine_stops_generating(real: Real) -> None:
-    guard = OutputFilter(RulesScorer((words_rule("city", ["Paris"]),)), chunk_tokens=2, context_tokens=8)
+    guard = OutputFilter(RulesScorer((words_rule("country", ["France"]),)), chunk_tokens=2, context_tokens=8)
     request = ask("Repeat: the capital of France is Paris. Then tell me its long history.", 300)
     before = real.engine.counters()
     deltas = real.run(answer(guarded(real, guard), request))
     assert deltas[-1].text == CUT
-    assert "Paris" not in text_of(deltas)
+    assert "France" not in text_of(deltas)
     real.run(quiet(real.engine))
     after = real.engine.counters()
     # The engine's own count: far fewer than the 300 that were asked for.

@@ -108,6 +108,18 @@ def test_the_first_block_cuts_though_another_is_far_behind() -> None:
     assert held.text == alone.text
 
 
+def test_where_both_verdicts_come_at_once_no_more_goes_out_than_before_the_cut() -> None:
+    script = "w " * 10 + "bad " + "w " * 37
+    assert watch(at(16, 10, bad="none"), at(8, 10, "first"), script=script).text == "w " * 8 + CUT
+
+
+def test_what_was_replaced_was_not_exposed() -> None:
+    redact = OutputFilter(FISH, Policy(action="redact"), chunk_tokens="whole", name="redact")
+    block = OutputFilter(RulesScorer((pattern_rule("end", "fish$"),)), chunk_tokens="whole", name="block")
+    found = run(Pieces(["-Swordfish"]), redact, block)
+    assert (found.text, found.trace.exposed_tokens) == (f"-{REDACTED}{CUT}", 0)
+
+
 def test_marks_that_overlap_or_touch_are_one() -> None:
     policy = Policy(action="redact")
     a = OutputFilter(FISH, policy, chunk_tokens=1, name="a")

@@ -1,6 +1,7 @@
 """The output filter: what gets out, when it stops, and how much of the unsafe had got out by then."""
 
 import asyncio
+import re
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,6 +11,7 @@ from guards.generation import Delta, GenerationRequest, Message, Sampling
 from guards.guard import Score
 from guards.output_filter import CUT, REDACTED, OutputFilter
 from guards.refusal_reranker import RefusalReranker
+from guards.scorers.builtin_rules import PERSONAL
 from guards.scorers.rules import RulesScorer, pattern_rule, words_rule
 from guards.stack import stack
 from guards.subject import Subject
@@ -55,6 +57,28 @@ def test_a_match_longer_than_chunk_and_context_is_found(release: str) -> None:
     found = run(Pieces(["x ", "sk-", "abcdefgh", "ijklmnop", "qrst", " end ", "of it"]), guard)
     assert found.finish_reasons == ["cut"]
     assert (found.text == f"x {CUT}") == (release == "after")
+
+
+def test_a_span_that_is_found_first_need_not_be_the_first() -> None:
+    rules = RulesScorer((words_rule("word", ["ass"]), PERSONAL[0]))
+    # "ass" is over at the @, the address that begins before it is not.
+    found = run(Pieces(list("mail s-ass@x.yy now")), OutputFilter(rules, chunk_tokens=1))
+    assert found.text == f"mail {CUT}"
+    (verdict,) = [verdict for verdict in found.verdicts("output") if verdict.action is Action.BLOCK]
+    assert verdict.spans == (TextSpan(5, 15, "email"),)
+
+
+@pytest.mark.parametrize("chunk_tokens", [1, 2, 5])
+def test_a_span_of_a_window_that_may_still_change_is_waited_for(chunk_tokens: int) -> None:
+    class Bad:
+        max_match_chars = 6
+
+        async def score(self, subject: Subject) -> Score:
+            spans = tuple(TextSpan(*m.span(), "bad") for m in re.finditer("bad(?!ge)", subject.text))
+            return Score(float(bool(spans)), 1, 1, 1, spans=spans)
+
+    guard = OutputFilter(Bad(), Policy(action="redact"), chunk_tokens, context_tokens=0)
+    assert run(Pieces(["a bad", "ge, a b", "ad", " o", "ne"]), guard).text == f"a badge, a {REDACTED} one"
 
 
 def test_nothing_unsafe_gets_out_and_the_source_is_closed() -> None:

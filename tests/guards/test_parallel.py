@@ -149,11 +149,12 @@ def test_the_wait_is_the_fastest_block_or_else_the_slowest_check(checks: list[tu
     assert seen.verdicts == [f"g{ms}" for ms, _ in sorted(checks) if ms <= decided_ms]
 
 
-def scenario(tmp_path: Path, guards: dict[str, Any]) -> Scenario:
+def scenario(tmp_path: Path, guards: dict[str, Any], arms: dict[str, Any] | None = None) -> Scenario:
     loaded: dict[str, Any] = yaml.safe_load((ROOT / "scenarios" / "quickstart.yaml").read_text())
     del loaded["arms"]
     path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump(loaded | {"guards": guards}, sort_keys=False))
+    more = {} if arms is None else {"arms": arms}
+    path.write_text(yaml.safe_dump(loaded | {"guards": guards} | more, sort_keys=False))
     return load_scenario(path)
 
 
@@ -192,3 +193,14 @@ def test_what_cannot_judge_at_once_is_refused(tmp_path: Path, guards: dict[str, 
     with pytest.raises(UserError) as caught:
         scenario(tmp_path, guards)
     assert said in str(caught.value)
+
+
+def test_an_arm_can_say_that_its_guards_judge_at_once(tmp_path: Path) -> None:
+    arms = {"both": {"guards": ["a", "b"], "parallel": True}, "one": {"guards": ["a"]}, "other": ["b"]}
+    stated = scenario(tmp_path, {"a": WORDS, "b": WORDS}, arms)
+    assert stated.stacks() == {"none": (), "both": ("a | b",), "one": ("a",), "other": ("b",)}
+    built = build_guards(stated.guards, None)["a | b"]
+    assert isinstance(built, Parallel) and [guard.name for guard in built.guards] == ["a", "b"]
+    assert load_scenario(tmp_path / "mine.yaml").stacks() == stated.stacks()
+    with pytest.raises(UserError, match=r"arms\.both: give a list of guards, or"):
+        scenario(tmp_path, {"a": WORDS}, {"both": {"guards": ["a"], "paralel": True}})

@@ -2,7 +2,7 @@
 
 import re
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from guards.scorers.rules import Rule
@@ -10,8 +10,8 @@ from guards.scorers.scan import RulesStream
 from guards.scorers.streamable import Streamable, linear, streamable
 from guards.verdict import TextSpan
 
-TEXT = st.text("abAB -\né", max_size=40)
-CUTS = st.lists(st.integers(0, 400), max_size=40)
+TEXT = st.text("aabbA-\né", max_size=30)
+CUTS = st.one_of(st.lists(st.integers(0, 400), max_size=40), st.just(list(range(40))))
 
 _ATOMS = [
     "a",
@@ -79,6 +79,8 @@ def made(how: object, written: str) -> Streamable | None:
 
 @settings(max_examples=300, deadline=None)
 @given(written=_patterns(_PLACES + _LOOKS), text=TEXT, cuts=CUTS)
+@example(written="a(?!ab|b)", text="aab aa", cuts=list(range(40)))
+@example(written="(?:a|[^a]b)(?<=b)", text="AAbAA", cuts=[2])
 def test_any_pattern_finds_in_a_stream_what_python_finds_in_the_text(written: str, text: str, cuts: list[int]) -> None:
     form = made(streamable, written)
     if form is not None:
@@ -93,3 +95,14 @@ def test_a_users_pattern_finds_in_a_stream_what_python_finds_in_the_text(
     form = made(linear, written)
     if form is not None:
         assert places(form, _pieces(text, cuts)) == [m.span() for m in re.finditer(written, text)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(written=st.lists(_patterns(_PLACES + _LOOKS), min_size=2, max_size=3), text=TEXT, cuts=CUTS)
+def test_the_spans_of_several_rules_come_in_the_order_of_the_text(
+    written: list[str], text: str, cuts: list[int]
+) -> None:
+    forms = [(form, pattern) for pattern in written if (form := made(streamable, pattern)) is not None]
+    found = streamed([Rule(pattern, form) for form, pattern in forms], _pieces(text, cuts))
+    expected = [(*m.span(), pattern) for _, pattern in forms for m in re.finditer(pattern, text)]
+    assert [(span.start, span.end, span.category) for span in found] == sorted(expected)

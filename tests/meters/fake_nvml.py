@@ -121,7 +121,8 @@ class FakeNvml:
     def _memory(self, handle: FakeCard | Slice, version: int | None = None) -> Any:
         if not self._at(handle).counter and version is not None:  # an old driver
             raise pynvml.NVMLError(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)
-        return SimpleNamespace(used=2**30 if isinstance(handle, Slice) else 4 * 2**30)
+        used, total = 2**30 if isinstance(handle, Slice) else 4 * 2**30, 80 * 2**30
+        return SimpleNamespace(used=used, total=total, free=total - used)
 
     def _processes(self, handle: FakeCard | Slice) -> list[Any]:
         return [SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in self._at(handle).processes.items()]

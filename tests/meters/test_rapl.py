@@ -67,13 +67,13 @@ def test_a_counter_without_the_right_names_the_cure(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Path, "read_bytes", refused)
     found = find_rapl(tmp_path)
     assert isinstance(found, NotMeasured)
-    assert "sudo chmod a+r" in found.why
+    assert "sudo chmod a+r" in found.line
 
 
 def test_a_machine_without_counters_says_so(tmp_path: Path) -> None:
     found = find_rapl(tmp_path / "none")
     assert isinstance(found, NotMeasured)
-    assert "no RAPL counter" in found.why
+    assert "no RAPL counter" in found.line
 
 
 def test_a_zone_that_goes_away_leaves_no_figure(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 import asyncio
 import io
 import json
+import multiprocessing
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from multiprocessing import get_context
@@ -22,7 +25,7 @@ from profiler.engines.modelled_parameters import ModelParameters
 from profiler.errors import UserError
 from profiler.experiment import Bench
 from profiler.meters.meters import open_meters
-from profiler.plan import plan_parts
+from profiler.plan import PlannedTrial, plan_parts
 from profiler.profile import manifest, until_stopped
 from profiler.prompts import read_prompt_sets
 from profiler.records.store import create_run, read_run
@@ -102,14 +105,27 @@ def dedicated(**changed: object) -> Scenario:
     return scenario.model_copy(update={**update, "warmup_requests": 1, **changed})
 
 
-def run_on(machine: Machine, scenario: Scenario, folder: Path) -> tuple[Path, str | None]:
+class Interrupted(RunProgress):
+    """Presses Ctrl-C when a trial begins."""
+
+    at = 3
+
+    def trial_started(self, planned: PlannedTrial) -> None:
+        super().trial_started(planned)
+        if planned.index == self.at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def run_on(
+    machine: Machine, scenario: Scenario, folder: Path, shown: type[RunProgress] = RunProgress
+) -> tuple[Path, str | None]:
     async def execute() -> tuple[Path, str | None]:
         sets = read_prompt_sets(scenario)
         plan = Dedicated(scenario, sets, "s.yaml", machine)
         async with AsyncExitStack() as first:
             bench = await first.enter_async_context(plan.baseline())
             run = create_run(folder, "r", {"id": "r", **manifest(scenario, sets, bench)})
-            progress = RunProgress(Console(file=io.StringIO()), 4, scenario.blocks, scenario.requests_per_trial)
+            progress = shown(Console(file=io.StringIO()), 4, scenario.blocks, scenario.requests_per_trial)
             return run, await until_stopped(plan.execute(run, bench, first.aclose, progress), run)
 
     return asyncio.run(execute())
@@ -200,6 +216,17 @@ def test_an_engine_that_dies_in_an_arm_ends_the_run_and_what_was_finished_is_rep
     assert [source.info.index for source in found.sources] == [0, 1, 2]
     assert found.ending == "out of memory" and len(found.parts) == 1
     assert any("3 of 8 trials finished" in warning for warning in analyse(found).warnings)
+
+
+def test_ctrl_c_ends_the_run_in_order_and_what_was_finished_is_reported(tmp_path: Path) -> None:
+    machine = Machine()
+    run, stopped = run_on(machine, dedicated(), tmp_path, Interrupted)
+    assert stopped == "interrupted" and len(machine.opened) == 2
+    found = read_run(run)
+    assert [source.info.index for source in found.sources] == [0, 1, 2]
+    assert found.ending == "interrupted"
+    assert multiprocessing.active_children() == []
+    assert "KV cache that the guards displace" in printed(analyse(found))
 
 
 def test_a_stopping_rule_has_no_place_in_a_dedicated_run() -> None:

@@ -244,6 +244,7 @@ def test_a_run_of_before_there_was_a_judge_still_opens(tmp_path: Path) -> None:
     new = ("chosen_candidate", "exposed_tokens", "answer_refusal", "answer_unsafe")
     for file in (path / "trials").glob("[0-9][0-9][0-9][0-9].parquet"):
         pq.write_table(pq.read_table(file).drop_columns(list(new)), file)
+    (path / "checksums.jsonl").unlink()
     stored = json.loads((path / "run.json").read_text())
     del stored["judge"], stored["scenario"]["judge_answers"]
     (path / "run.json").write_text(json.dumps(stored))

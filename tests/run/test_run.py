@@ -202,6 +202,7 @@ def test_a_run_from_before_prompt_lengths_is_still_reported(stored: Path) -> Non
         old = pa.ListArray.from_arrays(calls.offsets, values)
         at = table.schema.get_field_index("engine_calls")
         pq.write_table(table.set_column(at, "engine_calls", old), file)
+    (stored / "checksums.jsonl").unlink()
     then = analyse(read_run(stored)).arms["input"]
     assert then.tax == now.tax
     assert then.ledger["e2el_ms"].direct == now.ledger["e2el_ms"].direct
@@ -227,6 +228,8 @@ def test_the_ledger_of_a_run_holds_the_delay_as_direct(stored: Path) -> None:
 def test_a_run_that_stopped_early_says_so(stored: Path) -> None:
     for file in sorted((stored / "trials").glob("*.parquet"))[7:]:
         file.unlink()
+    written = (stored / "checksums.jsonl").read_text().splitlines()
+    (stored / "checksums.jsonl").write_text("".join(f"{line}\n" for line in written[:8]))  # run.json's and 7 trials'
     assert any("7 of 12 trials finished" in warning for warning in analyse(read_run(stored)).warnings)
 
 

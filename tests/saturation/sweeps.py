@@ -8,7 +8,7 @@ from guards.stack import stack
 from profiler.engines.modelled import ModelledEngine
 from profiler.engines.modelled_parameters import ModelParameters
 from profiler.engines.tap import Tap
-from profiler.engines.virtual_time import now_ns, run_virtual
+from profiler.engines.virtual_time import InlineThreadsLoop, now_ns, run_virtual
 from profiler.prompts import read_prompt_sets
 from profiler.records.store import create_run, read_run
 from profiler.saturation.probe import Goal, Probe
@@ -53,7 +53,7 @@ def sweep(
         stacks = {arm: stack(Tap(engine), mine) for arm, mine in {BASELINE: (), **guards}.items()}
         await Sweep(what, read_prompt_sets(what), goal, engine, stacks, folder, now_ns).execute(told)
 
-    run_virtual(execute)
+    run_virtual(execute, InlineThreadsLoop)
     return folder
 
 

@@ -182,6 +182,7 @@ def test_late_requests_make_a_probe_invalid(run: Path, tmp_path: Path) -> None:
     at = table.schema.get_field_index("sent_ns")
     late = np.asarray(table["scheduled_ns"].to_numpy()) + 11_000_000
     pq.write_table(table.set_column(at, table.schema.field("sent_ns"), [late]), file)
+    (copy / "checksums.jsonl").unlink()
     result = swept(copy)
     assert sum(bool(probe.invalid) for arm in result.arms.values() for probe in arm.probes) == 1
     assert any("requests were sent late (lag p99 11.0 ms; allowed: 1 ms, or 10%" in w for w in result.warnings)

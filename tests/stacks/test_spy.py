@@ -68,7 +68,7 @@ def test_where_py_spy_may_not_look_the_cure_is_named(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(spy, "py_spy", lambda: refusing)
     why = asyncio.run(spy.spying_right())
     assert why is not None
-    assert "Permission Denied" in why.why and "ptrace_scope=0" in why.why and "SYS_PTRACE" in why.why
+    assert "Permission Denied" in why.line and "ptrace_scope=0" in why.line and "SYS_PTRACE" in why.line
     monkeypatch.setattr(spy, "py_spy", lambda: None)
     why = asyncio.run(spy.spying_right())
     assert why is not None and "not installed" in why.why

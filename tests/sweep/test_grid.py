@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from guards.config import InputClassifierConfig, OutputFilterConfig
+from guards.config import InputClassifierConfig, OutputFilterConfig, placements
 from profiler.errors import UserError
 from profiler.scenario import Scenario, SweepConfig, load_scenario
 from profiler.sweep.grid import expanded
 from profiler.sweep.point import Point
 
 ROOT = Path(__file__).parents[2]
+JUDGE = {"kind": "vllm-judge", "model": "served", "family": "llama-guard-3"}
 
 
 def swept(grid: dict[str, list[Any]], stack: list[str] | None = None) -> tuple[Scenario, tuple[Point, ...]]:
@@ -80,6 +81,25 @@ def test_a_scorer_can_be_exchanged_and_its_own_settings_varied() -> None:
     assert isinstance(guard, InputClassifierConfig) and guard.scorer.kind == "embedding"
     scenario, points = swept({"input.scorer": [rules, {"kind": "rules", "pii": False}]})
     assert [point.arm for point in points] == ["input scorer=rules", "input scorer=rules #2"]
+
+
+def test_one_stack_at_several_placements_is_one_sweep() -> None:
+    scenario, points = swept({"input.scorer": [JUDGE | {"model": model} for model in ("served", "embedded")]})
+    assert [point.arm for point in points] == ["input scorer=vllm-judge", "input scorer=vllm-judge #2"]
+    assert placements(scenario.guards, "cuda") | {"output": "", "rerank": ""} == {
+        "output": "", "rerank": "", points[0].arm: "generator", points[1].arm: "generator-gpu",
+    }  # fmt: skip
+    judge = {"input": InputClassifierConfig.model_validate({"kind": "input-classifier", "scorer": JUDGE})}
+    base = load_scenario(ROOT / "scenarios" / "quickstart.yaml")
+    grid = SweepConfig(grid={"input.scorer.model": ["served", "embedded"]}, stack=["input", "output"])
+    stated = base.model_copy(update={"guards": {**base.guards, **judge}, "sweep": grid})
+    scenario, _ = expanded(stated)
+    assert list(scenario.stacks().values())[1:] == [
+        ("input scorer.model=served", "output"),
+        ("input scorer.model=embedded", "output"),
+    ]
+    places = placements(scenario.guards, "cpu")
+    assert [places[f"input scorer.model={model}"] for model in ("served", "embedded")] == ["generator", "cpu"]
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,8 @@ def test_points_are_told_from_one_arm(run: Path, capsys: pytest.CaptureFixture[s
     assert [point["front"] for point in points.values()] == [False, True, True]
     assert points["0.99"]["beaten_by"] == points["0.9"]["label"]
     assert "output_tokens_per_s.mean" not in points["0.9"]["tax_on_harmless"]
+    exposed = {t: point["benefit"]["unsafe_tokens_exposed"]["not_measured"] for t, point in points.items()}
+    assert exposed["0.99"] is None and exposed["0.9"].startswith("re-scored")
 
 
 def test_the_table_marks_the_front_and_says_what_was_re_scored(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,7 @@ class Retry:
         jitter_s = self.random.uniform(0.0, ceiling_ms) / 1e3
         if retry_after_s is None:
             return jitter_s
-        return None if retry_after_s * 1e3 > self.longest_ms else retry_after_s + jitter_s
+        return None if retry_after_s > self.longest_ms / 1e3 else retry_after_s + jitter_s
 
 
 def retry_after_s(value: str | None, now_s: float | None = None) -> float | None:

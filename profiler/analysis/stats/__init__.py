@@ -19,6 +19,13 @@ from profiler.analysis.stats.shapley import MissingCoalition, interaction, shapl
 from profiler.analysis.stats.shares import share_difference, share_interval, share_of
 from profiler.analysis.stats.stratified import stratified_bootstrap
 from profiler.analysis.stats.t_estimate import NotEnoughBlocks, TEstimate
+from profiler.analysis.stats.unpaired import (
+    independent_difference,
+    log_mean_of_blocks,
+    mean_of_blocks,
+    quantile_of_blocks,
+    welch_difference,
+)
 
 __all__ = [
     "P99_MIN_REQUESTS",
@@ -36,8 +43,11 @@ __all__ = [
     "clustered_mean",
     "coverage",
     "holm",
+    "independent_difference",
     "interaction",
+    "log_mean_of_blocks",
     "mean_difference",
+    "mean_of_blocks",
     "mean_ratio",
     "min_n_for_quantile",
     "minimum_detectable_effect",
@@ -49,6 +59,7 @@ __all__ = [
     "quantile_difference",
     "quantile_estimate",
     "quantile_interval",
+    "quantile_of_blocks",
     "root_mean_square_error",
     "shapley",
     "share_difference",
@@ -56,4 +67,5 @@ __all__ = [
     "share_of",
     "stratified_bootstrap",
     "verdict",
+    "welch_difference",
 ]

@@ -1,0 +1,1 @@
+"""`python -m profiler.reference`: the reference run on a GPU, in one command."""
