@@ -85,6 +85,8 @@ def unfinished(path: Path) -> Unfinished:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UserError(f"{path}: its scenario is of another version ({where}: {first['msg']}): run it again") from None
+    if scenario.isolation == "dedicated":
+        raise UserError(f"{path}: `isolation: dedicated` has an engine for every arm and cannot be gone on with")
     return Unfinished(stored, scenario, _finished(stored, scenario))
 
 

@@ -75,7 +75,7 @@ def displacement_of(
     lengths: Sequence[Lengths],
 ) -> KvDisplacement | NotMeasured:
     """From the manifest, what a dedicated run noted of its arms, the trials, and the baseline's lengths."""
-    pool = pool_of(manifest["facts"])
+    pool = pool_of(manifest.get("facts", {}))
     if isinstance(pool, NotMeasured):
         return pool
     calls = sum(one.calls for one in lengths)
