@@ -358,7 +358,7 @@ def _anchored(stated: Any, folder: Path) -> Any:
         return stated
     found = {key: _anchored(value, folder) for key, value in stated.items()}
     model = found.get("model")
-    if isinstance(model, str) and model.startswith(("./", "../")):
+    if isinstance(model, str) and model.startswith(("./", "../")) and (folder / model).is_dir():
         found["model"] = str((folder / model).resolve())
     return found
 
