@@ -9,7 +9,8 @@ import numpy as np
 
 from guards.scorers.clauses import Clause
 from guards.scorers.minilm import MiniLm
-from guards.scorers.refusal import RefusalDetector, answer_features, clause_features, clauses_read
+from guards.scorers.refusal import RefusalDetector
+from guards.scorers.refusal_features import answer_features, clause_features, clauses_read
 from guards.training import held_out, logistic, measures
 from guards.training.answers import Answer, clause_labels, judged_answers, own_answers, padded
 from guards.training.logistic import Linear
