@@ -18,8 +18,9 @@ it decline, 0.957 right [0.927, 0.975] (compliance called declining 0.025, parti
 0.993 [0.985, 0.998]; which of the three, 0.917 [0.880, 0.943]: a third of the partial answers are taken for
 something else. Matching GCG's phrases as prefixes is 0.443 right, a longer list of prefixes 0.610
 (`make bench-guards`). Out of fold on the training answers, many of which were written to be hard: 0.927
-[0.912, 0.940]; inside long answers 0.862 [0.832, 0.887]; on people's answers from PyRIT 0.938 [0.912, 0.956].
-Intervals are Wilson's at 95 %, a bootstrap's for the AUROC.
+[0.912, 0.940]; inside long answers 0.862 [0.832, 0.887]; on answers of PyRIT's harm sets 0.938 [0.912, 0.956],
+which flatters: this project labelled them, by one reader, and left the doubtful ones out. Intervals are Wilson's
+at 95 %, a bootstrap's for the AUROC.
 English only; an answer without a word of refusal, only a lecture, is often missed.
 """
 
