@@ -142,7 +142,7 @@ def recall_at_1pct(unsafe: np.ndarray, safe: np.ndarray) -> float:
 
 def flagged(scores: np.ndarray, threshold: float) -> tuple[float, Interval]:
     found = measures.rate(scores, threshold)
-    return float(found["rate"]), (max(float(found["low"]), 0.0), float(found["high"]))
+    return float(found["rate"]), (float(found["low"]) + 0.0, float(found["high"]))
 
 
 def resampled(

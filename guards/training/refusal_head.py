@@ -9,7 +9,8 @@ import numpy as np
 
 from guards.scorers.clauses import Clause
 from guards.scorers.minilm import MiniLm
-from guards.scorers.refusal import RefusalDetector, answer_features, clause_features, clauses_read
+from guards.scorers.refusal import RefusalDetector
+from guards.scorers.refusal_features import answer_features, clause_features, clauses_read
 from guards.training import held_out, logistic, measures
 from guards.training.answers import Answer, clause_labels, judged_answers, own_answers, padded
 from guards.training.logistic import Linear
@@ -154,6 +155,10 @@ def _card(material: Material, p: np.ndarray, dropped: int) -> dict[str, Any]:
     return {
         "trained_on": {source: dict(sorted(Counter(labels[sources == source].tolist()).items())) for source in names},
         "label": "declines: the task or a part of it is declined (refusal, partial); see guards/scorers/refusal.py",
+        "labels": (
+            "own: with the text; pyrit_refusal: PyRIT's people; pyrit_harm: this project's, one reader, doubtful ones "
+            "left out, and compliance by rule where people scored harm and no word of a refusal occurs"
+        ),
         "licence": "pyrit 1.1.0: MIT; own: Apache-2.0, guards/training/data/refusals_train.jsonl",
         "threshold_rule": "the calibrated 0.5",
         "split": (

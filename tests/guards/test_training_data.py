@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guards.scorers.refusal import clauses_read
+from guards.scorers.refusal_features import clauses_read
 from guards.training import held_out
 from guards.training.answers import Answer, clause_labels, own_answers, padded
 from guards.training.sources import normalised, own, own_prompts
