@@ -100,7 +100,7 @@ class Dedicated:
             async with self.open(alone, room) as bench:
                 if room is not None:
                     notes.append({**room.note, "facts": dict(bench.engine.facts)})
-                    write_parts(run, notes)
+                    await asyncio.to_thread(write_parts, run, notes)
                 await _run(Experiment(alone, self.sets, bench, run), part, progress)
         return ALL_DONE
 

@@ -84,10 +84,14 @@ class Machine:
     def __init__(self, mib: int = HELD_MIB, dies_at: str = "") -> None:
         self.mib, self.dies_at = mib, dies_at
         self.opened: list[tuple[tuple[str, ...], int]] = []
+        self.open = self.most_open = 0
 
     @asynccontextmanager
     async def __call__(self, scenario: Scenario, room: Room | None) -> AsyncIterator[Bench]:
         async with AsyncExitStack() as resources:
+            self.open += 1
+            self.most_open = max(self.open, self.most_open)
+            resources.callback(self._close)
             if room is not None:
                 await room.empty()
             guards = {name: Delay(1.0, name) for name in scenario.guards}
@@ -97,6 +101,9 @@ class Machine:
             blocks = int(left.get("num_gpu_blocks_override", scenario.engine.get("num_gpu_blocks_override", BLOCKS)))
             self.opened.append((tuple(guards), blocks))
             yield Bench(Pooled(blocks, self.dies_at), guards, resources.enter_context(open_meters()))
+
+    def _close(self) -> None:
+        self.open -= 1
 
 
 def dedicated(**changed: object) -> Scenario:
@@ -155,6 +162,7 @@ def test_each_arm_has_an_engine_of_its_own_with_the_pool_that_its_guards_leave(t
     run, stopped = run_on(machine, dedicated(), tmp_path)
     assert stopped is None
     assert machine.opened[0] == machine.opened[-1] == ((), BLOCKS)
+    assert (machine.most_open, machine.open) == (1, 0)  # an engine is stopped before the next one starts
     left = dict(machine.opened[1:-1])
     assert set(left) == {("input",), ("input", "output")}
     result = analyse(read_run(run))

@@ -83,6 +83,16 @@ def test_a_scorer_can_be_exchanged_and_its_own_settings_varied() -> None:
     assert [point.arm for point in points] == ["input scorer=rules", "input scorer=rules #2"]
 
 
+def test_a_model_guard_on_several_devices_is_one_sweep() -> None:
+    base = load_scenario(ROOT / "scenarios" / "quickstart.yaml")
+    scorer = {"kind": "transformer", "model": "some/classifier", "unsafe": ["unsafe"]}
+    guard = InputClassifierConfig.model_validate({"kind": "input-classifier", "scorer": scorer})
+    grid = SweepConfig(grid={"input.scorer.device": ["cpu", "cuda:0", "cuda:1"]})
+    scenario, points = expanded(base.model_copy(update={"guards": {"input": guard}, "sweep": grid}))
+    places = placements(scenario.guards, "cuda")
+    assert [places[point.arm] for point in points] == ["cpu", "generator-gpu", "cuda:1"]
+
+
 def test_one_stack_at_several_placements_is_one_sweep() -> None:
     scenario, points = swept({"input.scorer": [JUDGE | {"model": model} for model in ("served", "embedded")]})
     assert [point.arm for point in points] == ["input scorer=vllm-judge", "input scorer=vllm-judge #2"]
