@@ -31,7 +31,7 @@ from profiler.records.samples import IDLE, SUFFIX, DamagedSamples, Samples, besi
 SCHEMA_VERSION = 1
 MANIFEST, _RESUMED = "run.json", "resumed.jsonl"
 _META = b"alignment_tax.trial"
-_PARTS = "isolation.json"
+_PARTS, _ENDING = "isolation.json", "ending.json"
 
 
 class DamagedTrial(Exception):
@@ -130,8 +130,7 @@ def create_run(results: Path, run_id: str, manifest: dict[str, Any]) -> Path:
     run = results / run_id
     try:
         (run / "trials").mkdir(parents=True)
-        content = json.dumps({"schema": SCHEMA_VERSION, **manifest}, indent=2).encode()
-        checksums.note(run, {run / MANIFEST: put_bytes(run / MANIFEST, content)})
+        _keep(run, MANIFEST, json.dumps({"schema": SCHEMA_VERSION, **manifest}, indent=2))
         _point_latest(results, run_id)
     except FileExistsError:
         raise UserError(f"{run} exists already: choose another --out") from None
@@ -193,7 +192,7 @@ def write_ending(run: Path, ending: str, complete: bool = True) -> None:
         UserError: the disk is full or not writable.
     """
     try:
-        put_bytes(run / "ending.json", json.dumps({"ending": ending, "complete": complete}).encode())
+        _keep(run, _ENDING, json.dumps({"ending": ending, "complete": complete}))
     except OSError as error:
         raise UserError(f"{run}: cannot be written ({error}): free some space or choose another --out") from error
 
@@ -205,7 +204,7 @@ def write_parts(run: Path, parts: Sequence[dict[str, Any]]) -> None:
         UserError: the disk is full or not writable.
     """
     try:
-        put_bytes(run / _PARTS, json.dumps({"arms": list(parts)}, indent=2).encode())
+        _keep(run, _PARTS, json.dumps({"arms": list(parts)}, indent=2))
     except OSError as error:
         raise UserError(f"{run}: cannot be written ({error}): free some space or choose another --out") from error
 
@@ -216,6 +215,10 @@ def _parts(run: Path) -> tuple[dict[str, Any], ...]:
         return tuple(dict(part) for part in json.loads((run / _PARTS).read_text(encoding="utf-8"))["arms"])
     except (OSError, ValueError, KeyError, TypeError):
         return ()
+
+
+def _keep(run: Path, name: str, content: str) -> None:
+    checksums.note(run, {run / name: put_bytes(run / name, content.encode())})
 
 
 def write_resumed(run: Path, facts: dict[str, Any]) -> None:
@@ -234,7 +237,7 @@ def write_resumed(run: Path, facts: dict[str, Any]) -> None:
 def _ending(run: Path) -> tuple[str, bool]:
     """Why the run ended, and whether it was done; a run that was killed did not say."""
     try:
-        said = json.loads((run / "ending.json").read_text(encoding="utf-8"))
+        said = json.loads((run / _ENDING).read_text(encoding="utf-8"))
         return str(said["ending"]), said.get("complete") is True
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return "not known", False
@@ -286,7 +289,7 @@ def read_run(path: Path, verify: bool = False) -> StoredRun:
         tuple(sources),
         tuple(sorted(damaged)),
         *_ending(path),
-        (*([changed[MANIFEST]] if MANIFEST in changed else []), *_resumed(path)),
+        (*(changed[name] for name in (MANIFEST, _PARTS, _ENDING) if name in changed), *_resumed(path)),
         changed.get(IDLE, ""),
         _parts(path),
     )

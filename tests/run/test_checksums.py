@@ -12,7 +12,16 @@ from profiler.cli import main
 from profiler.records import checksums
 from profiler.records.record import Outcome, RequestRecord, TrialInfo
 from profiler.records.samples import Samples
-from profiler.records.store import StoredTrial, as_table, create_run, read_run, write_idle, write_stored
+from profiler.records.store import (
+    StoredTrial,
+    as_table,
+    create_run,
+    read_run,
+    write_ending,
+    write_idle,
+    write_parts,
+    write_stored,
+)
 from profiler.scenario import BASELINE
 
 FACTS = {"began_ns": 0, "ended_ns": 10**9, "roles": {}}
@@ -100,6 +109,17 @@ def test_changed_samples_are_left_out_and_their_trial_stays(run: Path) -> None:
 def test_a_manifest_that_was_changed_is_said(run: Path) -> None:
     (run / "run.json").write_text((run / "run.json").read_text().replace('"m"', '"another"'))
     assert any(warning.startswith("run.json: has") for warning in analyse(read_run(run)).warnings)
+
+
+def test_why_it_ended_and_what_each_arm_was_left_have_lines_too(run: Path) -> None:
+    write_parts(run, [{"arm": "a"}])
+    write_ending(run, "interrupted", complete=False)
+    write_ending(run, "all blocks done")  # gone on with
+    assert read_run(run).notes == ()
+    (run / "isolation.json").write_text('{"arms": []}')
+    (run / "ending.json").unlink()
+    said = " ".join(analyse(read_run(run)).warnings)
+    assert "isolation.json: has 12 bytes" in said and "ending.json: missing" in said
 
 
 @pytest.mark.parametrize("torn", ["", "{", '{"file": "trials/0005.par', "null\n", '{"file": 3}\n'])
