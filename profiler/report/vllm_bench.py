@@ -1,10 +1,11 @@
 """Each arm as `vllm bench serve --save-result --save-detailed` writes a run, for the dashboards that read it.
 
-Keys as in `vllm/benchmarks/serve.py` of 0.25 to 0.33. Times count from the scheduled arrival and TPOT leaves out the
-first piece, as everywhere in this report. Failed requests are in no latency.
+Keys as in `vllm/benchmarks/serve.py` of 0.32. Times count from the scheduled arrival and TPOT leaves out the
+first piece, as everywhere in this report. Failed requests are in no latency. Runs of the first version did not keep
+prompt lengths: what needs them is null.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -47,7 +48,7 @@ def _arm(result: RunResult, arm: str, trials: Sequence[StoredTrial]) -> dict[str
     requests = [row for trial in trials for row in _requests(trial.table)]
     done = [row for row in requests if not row["failed"]]
     seconds = sum((t.info.ended_ns - t.info.started_ns) / 1e9 for t in trials)
-    total_input, total_output = sum(r["input"] for r in requests), sum(r["output"] for r in requests)
+    total_input, total_output = _sum(r["input"] for r in requests), sum(r["output"] for r in requests)
     return {
         **_head(result, arm, scenario, len(requests)),
         "duration": seconds,
@@ -58,7 +59,7 @@ def _arm(result: RunResult, arm: str, trials: Sequence[StoredTrial]) -> dict[str
         "request_throughput": len(done) / seconds,
         "request_goodput": _goodput(trials, scenario, seconds),
         "output_throughput": total_output / seconds,
-        "total_token_throughput": (total_input + total_output) / seconds,
+        "total_token_throughput": None if total_input is None else (total_input + total_output) / seconds,
         "input_lens": [r["input"] for r in requests],
         "output_lens": [r["output"] for r in requests],
         "ttfts": [r["ttft"] for r in requests],
@@ -96,12 +97,12 @@ def _requests(table: pa.Table) -> Iterator[dict[str, Any]]:
     scheduled, sent, first, last, tokens = (
         ints(table, name) for name in ("scheduled_ns", "sent_ns", "first_ns", "last_ns", "output_tokens")
     )
-    pieces, calls, errors = (table[name].to_pylist() for name in ("chunk_ns", "engine_calls", "error"))
+    pieces, errors, lengths = table["chunk_ns"].to_pylist(), table["error"].to_pylist(), _input_lengths(table)
     bad = failed(table) | (first == 0)
     for i in range(table.num_rows):
         yield {
             "failed": bool(bad[i]),
-            "input": max((call["prompt_tokens"] or 0 for call in calls[i] or ()), default=0),
+            "input": lengths[i],
             "output": 0 if bad[i] else int(tokens[i]),
             "ttft": 0.0 if bad[i] else float(first[i] - scheduled[i]) / 1e9,
             "itl": [] if bad[i] else (np.diff(np.array(pieces[i], dtype=np.int64)) / 1e9).tolist(),
@@ -110,6 +111,19 @@ def _requests(table: pa.Table) -> Iterator[dict[str, Any]]:
             "queue": float(sent[i] - scheduled[i]) / 1e9,
             "error": (errors[i] or "no answer") if bad[i] else "",
         }
+
+
+def _input_lengths(table: pa.Table) -> list[int | None]:
+    """Tokens of each prompt as the engine saw it, 0 where it did not; None in a run that did not keep them."""
+    if "engine_calls" not in table.column_names:
+        return [None] * table.num_rows
+    calls = table["engine_calls"].to_pylist()
+    return [max((call["prompt_tokens"] or 0 for call in mine or ()), default=0) for mine in calls]
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = list(values)
+    return None if None in known else sum(value for value in known if value is not None)
 
 
 def _goodput(trials: Sequence[StoredTrial], scenario: Mapping[str, Any], seconds: float) -> float | None:

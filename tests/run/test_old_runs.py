@@ -34,6 +34,15 @@ def test_what_that_version_did_not_keep_is_not_measured(capsys: pytest.CaptureFi
     assert "not measured: this run has no judgement of its answers" in page
 
 
+@pytest.mark.parametrize("how", ["markdown", "csv", "vllm-bench"])
+def test_it_is_shown_in_every_format(how: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(FIRST), "--format", how]) == 0
+    page = capsys.readouterr().out
+    assert "none" in page and "all" in page
+    if how == "vllm-bench":
+        assert all(json.loads(line)["total_input_tokens"] is None for line in page.splitlines())
+
+
 def test_a_run_of_a_version_to_come_is_refused_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = shutil.copytree(FIRST, tmp_path / "run")
     manifest = json.loads((run / "run.json").read_text())
