@@ -10,6 +10,7 @@ import psutil
 
 from guards.trace import EngineTimes
 from profiler.engines.vllm_args import installed_vllm, prepare_environment
+from profiler.engines.watcher import start_watcher, stop_watcher
 from profiler.errors import UserError
 
 
@@ -20,6 +21,7 @@ class RunningLlm:
         """Wrap a started `AsyncLLM`."""
         self.llm = llm
         self.pids = pids
+        self._watcher = start_watcher(pids)
 
     @classmethod
     async def start(
@@ -53,6 +55,7 @@ class RunningLlm:
             handler.cancel()
             await asyncio.gather(handler, return_exceptions=True)
         await asyncio.to_thread(self._shut_down)
+        await asyncio.to_thread(stop_watcher, self._watcher)
         gc.collect()
 
     def _shut_down(self) -> None:

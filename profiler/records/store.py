@@ -273,6 +273,7 @@ def read_run(path: Path, verify: bool = False) -> StoredRun:
         raise UserError(f"{path / 'run.json'}: not a run of this program: name a folder under results/")
     if manifest.get("schema") != SCHEMA_VERSION:
         raise UserError(f"{path}: schema {manifest.get('schema')}, this version reads {SCHEMA_VERSION}: update")
+    path = path.resolve()  # `latest` is a link
     changed = checksums.differences(path, verify)
     sources, damaged = [], [what for file, what in changed.items() if _is_trial(file)]
     for file in sorted((path / "trials").glob("*.parquet")):
@@ -284,7 +285,7 @@ def read_run(path: Path, verify: bool = False) -> StoredRun:
         except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             damaged.append(_damage(file, error))
     return StoredRun(
-        path.resolve(),
+        path,
         manifest,
         tuple(sources),
         tuple(sorted(damaged)),

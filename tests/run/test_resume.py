@@ -27,7 +27,7 @@ def test_what_is_missing_or_damaged_is_run_again_and_nothing_else(tmp_path: Path
     damaged.write_bytes(damaged.read_bytes()[:500])
     (run / "ending.json").unlink()
     again: list[int] = []
-    go_on(run, again.append)
+    go_on(tmp_path / "latest", again.append)
     assert sorted(again) == [4, 7, 11, 12, 13, 14]
     assert table_of(run) == wanted
     go_on(run, again.append)
