@@ -9,6 +9,7 @@ from guards.loading import GuardConfigError
 from guards.scorers.worker import WorkerDied
 from profiler.commands import calibrate, compare, doctor, gate, profile, report, saturate, sweep
 from profiler.errors import UserError
+from profiler.report.live.events import EventConsole
 from profiler.report.text import printable
 
 _COMMANDS = (profile, report, gate, compare, sweep, saturate, doctor, calibrate)
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, AssetError, GuardConfigError, WorkerDied) as error:
         if options.debug:
             raise
-        print(f"alignment-tax: {printable(error)}", file=sys.stderr)
+        _tell(printable(error), options)
         return 2
     except KeyboardInterrupt:
         print("alignment-tax: interrupted; trials that were finished are stored", file=sys.stderr)
@@ -31,6 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of a pipe has left: nothing more to say.
         sys.stderr.close()
         return 0
+
+
+def _tell(error: str, options: argparse.Namespace) -> None:
+    """An error: a line for a person, an event for a program."""
+    if getattr(options, "json_progress", False):
+        EventConsole(sys.stderr).emit("error", text=error)
+    else:
+        print(f"alignment-tax: {error}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
