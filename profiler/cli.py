@@ -8,6 +8,7 @@ from guards.assets import AssetError
 from guards.loading import GuardConfigError
 from guards.scorers.worker import WorkerDied
 from profiler.commands import calibrate, compare, doctor, gate, history, profile, report, saturate, sweep
+from profiler.commands.pipe import reader_may_leave
 from profiler.errors import UserError
 from profiler.report.live.events import EventConsole
 from profiler.report.text import printable
@@ -18,8 +19,11 @@ _COMMANDS = (profile, report, gate, compare, history, sweep, saturate, doctor, c
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0 done, 1 ended early, 2 the user's to cure. `gate`: 0 met, 1 broken, 3 undecided."""
     options = _parser().parse_args(arguments)
+    status = 0
     try:
-        return int(options.run(options))
+        with reader_may_leave():
+            status = int(options.run(options))
+        return status
     except (UserError, AssetError, GuardConfigError, WorkerDied) as error:
         if options.debug:
             raise
@@ -28,10 +32,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("alignment-tax: interrupted; trials that were finished are stored", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # The reader of a pipe has left: nothing more to say.
-        sys.stderr.close()
-        return 0
 
 
 def _tell(error: str, options: argparse.Namespace) -> None:
