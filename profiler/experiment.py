@@ -38,7 +38,11 @@ class Observer(Protocol):
     """Is told how the run goes."""
 
     def trial_found(self, source: StoredTrial | TrialFile) -> None:
-        """A trial was stored before this process began. Called off the event loop."""
+        """A trial was stored before this process began. Called off the event loop.
+
+        Raises:
+            DamagedTrial: it cannot be read any more.
+        """
         ...
 
     def trial_started(self, planned: PlannedTrial) -> None:
@@ -117,8 +121,7 @@ class Experiment:
             while not seen.ending:
                 for planned in plan_block(arms, seen.blocks, self.scenario.seed):
                     if (stored := self.finished.get(planned.index)) is not None:
-                        await asyncio.to_thread(seen.again, stored)
-                        await asyncio.to_thread(observer.trial_found, stored)
+                        await asyncio.to_thread(_again, stored, seen, observer)
                         continue
                     observer.trial_started(planned)
                     trial = await self.trial(planned, stacks[planned.arm], observer)
@@ -194,14 +197,11 @@ class Seen:
         """A trial was over before this process began.
 
         Raises:
-            UserError: it cannot be read any more.
+            DamagedTrial: it cannot be read any more.
         """
         self.earlier_ns += source.info.ended_ns - source.info.started_ns
-        try:
-            if self.scenario.until is not None:
-                self.add(source.load(COLUMNS))
-        except DamagedTrial as damage:
-            raise UserError(f"{damage}: damaged meanwhile: go on with the run once more") from damage
+        if self.scenario.until is not None:
+            self.add(source.load(COLUMNS))
 
     def block_is_over(self, arms: Sequence[str]) -> None:
         """Decide whether another block is run."""
@@ -221,6 +221,19 @@ class Seen:
         elif minutes * (1 + 1 / self.blocks) > until.max_minutes:
             # Another block would take longer than is allowed.
             self.ending = f"max_minutes ({until.max_minutes:g}) reached"
+
+
+def _again(source: StoredTrial | TrialFile, seen: Seen, observer: Observer) -> None:
+    """Take in a trial of before.
+
+    Raises:
+        UserError: it cannot be read any more.
+    """
+    try:
+        seen.again(source)
+        observer.trial_found(source)
+    except DamagedTrial as damage:
+        raise UserError(f"{damage}: damaged meanwhile: go on with the run once more") from damage
 
 
 async def _sync(engine: Engine) -> None:

@@ -1,6 +1,7 @@
 r"""`--json-progress`: one JSON object a line on standard error; standard output is the result alone.
 
-Every line has `event` and `at` (UTC, ISO 8601). A figure that was not measured is null.
+Every line has `event` and `at` (UTC, ISO 8601). A figure that was not measured is null. What libraries and child
+processes complain of on standard error is no JSON: skip lines that do not begin with `{`.
 
 run_started     run, scenario, model, arms, blocks, trials (null under `until`), requests_per_trial, finished_trials,
                 until, not_measured (why, by meter)
@@ -9,6 +10,8 @@ trial_finished  the same, and requests, outcomes, seconds, output_tokens_per_s, 
                 p50), watts (by gpu, cpu), peak_memory_mib, guards (checks by guard and answer since the run began),
                 seconds_left
 interval        arm, metric, blocks, relative, ci95, half_width, goal: after each block, an arm's tax as it stands
+probe_finished  of `saturate`, in place of the trials: round, arm, rate_hz (null: the closed loop), throughput_hz,
+                requests that count, good_share, stopped and invalid (why, or empty)
 note            text: a line that a person would have seen
 warning         text: what limits or voids the result
 run_finished    run, ending, complete, valid (null if there was nothing to judge)

@@ -7,7 +7,7 @@ reads it meanwhile: what that thread reads is replaced whole, or copied in one s
 from collections import Counter
 from dataclasses import dataclass, field
 
-from profiler.analysis.metrics import TrialMetrics, trial_metrics
+from profiler.analysis.metrics import COLUMNS, TrialMetrics, trial_metrics
 from profiler.analysis.standing import Standing, standing
 from profiler.plan import PlannedTrial
 from profiler.records.record import Outcome, RequestRecord, TrialInfo
@@ -113,7 +113,7 @@ class RunState:
         Raises:
             DamagedTrial: it cannot be read any more.
         """
-        found = trial_metrics(source.load())
+        found = trial_metrics(source.load(COLUMNS))
         self._trials.append(found)
         arm = self.arms.setdefault(found.arm, ArmState())
         arm.memory_mib = found.peak_memory_mib

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -27,8 +28,10 @@ from profiler.report.live.lines import Lines
 from profiler.report.live.outline import outline_of
 from profiler.report.live.silent import Silent
 from profiler.report.live.view import REFRESH_HZ, View
+from profiler.report.saturation import teller
 from profiler.resume import going_on
-from profiler.scenario import Scenario, load_scenario
+from profiler.saturation.probe import Goal, Probe
+from profiler.scenario import Scenario, SloConfig, load_scenario
 from profiler.unfinished import unfinished
 from tests.report.live.test_state import outline
 
@@ -166,3 +169,13 @@ def test_an_error_is_an_event_too(capsys: pytest.CaptureFixture[str]) -> None:
 def test_quiet_and_talkative_is_one_line(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--quiet", "--json-progress"]) == 2
     assert "give one of them" in capsys.readouterr().err
+
+
+def test_a_saturation_sweep_tells_of_its_probes() -> None:
+    stream = io.StringIO()
+    tell = teller(EventConsole(stream), Goal(SloConfig(ttft_ms=500)))
+    tell(Probe("a", 2, 3.5, np.array([True, False]), 3.4, "", ""))
+    tell(Probe("a", 0, None, np.array([], dtype=bool), 9.0, "", ""))
+    probe, closed = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (probe["event"], probe["arm"], probe["rate_hz"], probe["good_share"]) == ("probe_finished", "a", 3.5, 0.5)
+    assert closed["rate_hz"] is None and closed["good_share"] is None
