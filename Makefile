@@ -9,7 +9,7 @@ TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 export MODEL SCENARIO GUARDS OUT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup profile sweep report saturate calibrate doctor reference test check format clean
+.PHONY: help setup profile sweep report history saturate calibrate doctor reference test check format clean
 
 help: ## list the targets
 	@echo "usage: make TARGET [MODEL=hub/id-or-folder] [SCENARIO=file.yaml] [GUARDS=input,output] [OUT=folder]"
@@ -27,6 +27,9 @@ sweep: setup ## vary settings over a grid in one run: FLAGS='--grid input.thresh
 
 report: setup ## show a stored run again: RUN=results/latest
 	@$(BIN)/alignment-tax report "$${RUN:-results/latest}"
+
+history: setup ## all runs of a folder, and where their level changed: OUT=results FLAGS='--metric e2el_p50'
+	@$(BIN)/alignment-tax history "$${OUT:-results}" $(FLAGS)
 
 saturate: setup ## find the highest rate at which the SLO holds, for each arm: FLAGS='--guards input'
 	@$(BIN)/alignment-tax saturate $${MODEL:+--model "$$MODEL"} $${SCENARIO:+--scenario "$$SCENARIO"} \

@@ -21,9 +21,9 @@ from profiler.plan import PlannedTrial
 from profiler.profile import manifest, until_stopped
 from profiler.prompts import read_prompt_sets
 from profiler.records.lock import held
-from profiler.records.record import RequestRecord, TrialInfo
+from profiler.records.record import RequestRecord
 from profiler.records.samples import Samples
-from profiler.records.store import create_run
+from profiler.records.store import StoredTrial, TrialFile, create_run
 from profiler.resume import going_on
 from profiler.scenario import MetersConfig, Scenario, load_scenario
 from profiler.unfinished import unfinished
@@ -61,7 +61,7 @@ class _Named(ModelledEngine):
 
 
 class Told:
-    """A progress that calls `stored` with each stored trial's index."""
+    """An observer that calls `stored` with each stored trial's index."""
 
     def __init__(self, stored: Callable[[int], None]) -> None:
         self._stored = stored
@@ -72,8 +72,11 @@ class Told:
     def request_done(self, record: RequestRecord) -> None:
         pass
 
-    def trial_stored(self, info: TrialInfo) -> None:
-        self._stored(info.index)
+    def trial_found(self, source: StoredTrial | TrialFile) -> None:
+        pass
+
+    def trial_stored(self, trial: StoredTrial) -> None:
+        self._stored(trial.info.index)
 
 
 def small_scenario(**update: Any) -> Scenario:

@@ -1,4 +1,4 @@
-"""The command line: `alignment-tax profile | report | gate | compare | sweep | saturate | doctor | calibrate`."""
+"""The command line: `alignment-tax profile | report | gate | compare | history | sweep | saturate | doctor | ...`."""
 
 import argparse
 import sys
@@ -7,30 +7,39 @@ from collections.abc import Sequence
 from guards.assets import AssetError
 from guards.loading import GuardConfigError
 from guards.scorers.worker import WorkerDied
-from profiler.commands import calibrate, compare, doctor, gate, profile, report, saturate, sweep
+from profiler.commands import calibrate, compare, doctor, gate, history, profile, report, saturate, sweep
+from profiler.commands.pipe import reader_may_leave
 from profiler.errors import UserError
+from profiler.report.live.events import EventConsole
 from profiler.report.text import printable
 
-_COMMANDS = (profile, report, gate, compare, sweep, saturate, doctor, calibrate)
+_COMMANDS = (profile, report, gate, compare, history, sweep, saturate, doctor, calibrate)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0 done, 1 ended early, 2 the user's to cure. `gate`: 0 met, 1 broken, 3 undecided."""
     options = _parser().parse_args(arguments)
+    status = 0
     try:
-        return int(options.run(options))
+        with reader_may_leave():
+            status = int(options.run(options))
+        return status
     except (UserError, AssetError, GuardConfigError, WorkerDied) as error:
         if options.debug:
             raise
-        print(f"alignment-tax: {printable(error)}", file=sys.stderr)
+        _tell(printable(error), options)
         return 2
     except KeyboardInterrupt:
         print("alignment-tax: interrupted; trials that were finished are stored", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # The reader of a pipe has left: nothing more to say.
-        sys.stderr.close()
-        return 0
+
+
+def _tell(error: str, options: argparse.Namespace) -> None:
+    """An error: a line for a person, an event for a program."""
+    if getattr(options, "json_progress", False):
+        EventConsole(sys.stderr).emit("error", text=error)
+    else:
+        print(f"alignment-tax: {error}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -18,7 +18,7 @@ from profiler.analysis.kv_pool import Footprint, Pool, displaced, footprint_of, 
 from profiler.analysis.resources import TrialResources, resources_of
 from profiler.engines.modelled import ModelledEngine
 from profiler.errors import UserError
-from profiler.experiment import ALL_DONE, Bench, Experiment, Progress, stacks_of, warm_up
+from profiler.experiment import ALL_DONE, Bench, Experiment, Observer, stacks_of, warm_up
 from profiler.load import quiet_gc
 from profiler.meters.meters import open_meters
 from profiler.meters.not_measured import NotMeasured
@@ -80,7 +80,7 @@ class Dedicated:
         return found
 
     async def execute(
-        self, run: Path, first: Bench, close_first: Callable[[], Awaitable[None]], progress: Progress
+        self, run: Path, first: Bench, close_first: Callable[[], Awaitable[None]], observer: Observer
     ) -> str:
         """Run the baseline on `first` and close it, then part after part; returns why it ended.
 
@@ -92,7 +92,7 @@ class Dedicated:
         baseline, *others = plan_parts(list(self.scenario.stacks()), self.scenario.blocks, self.scenario.seed)
         experiment = Experiment(self.scenario.alone(BASELINE), self.sets, first, run)
         await experiment.idle()
-        await _run(experiment, baseline, progress)
+        await _run(experiment, baseline, observer)
         await close_first()
         for part in others:
             alone = self.scenario.alone(part.arm)
@@ -101,19 +101,19 @@ class Dedicated:
                 if room is not None:
                     notes.append({**room.note, "facts": dict(bench.engine.facts)})
                     await asyncio.to_thread(write_parts, run, notes)
-                await _run(Experiment(alone, self.sets, bench, run), part, progress)
+                await _run(Experiment(alone, self.sets, bench, run), part, observer)
         return ALL_DONE
 
 
-async def _run(experiment: Experiment, part: Part, progress: Progress) -> None:
+async def _run(experiment: Experiment, part: Part, observer: Observer) -> None:
     """Warm the arm up and run all its blocks."""
     generator = stacks_of(experiment.scenario, experiment.bench)[part.arm]
     await warm_up(experiment.scenario, experiment.sets, {part.arm: generator})
     with quiet_gc():
         for planned in part.trials:
-            progress.trial_started(planned)
-            trial = await experiment.trial(planned, generator, progress)
-            progress.trial_stored(trial.info)
+            observer.trial_started(planned)
+            trial = await experiment.trial(planned, generator, observer)
+            await asyncio.to_thread(observer.trial_stored, trial)
 
 
 @dataclass

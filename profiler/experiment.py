@@ -34,19 +34,27 @@ ALL_DONE = "all blocks done"
 _COOLDOWN_S, _IDLE_S = 5.0, 10.0
 
 
-class Progress(Protocol):
+class Observer(Protocol):
     """Is told how the run goes."""
+
+    def trial_found(self, source: StoredTrial | TrialFile) -> None:
+        """A trial was stored before this process began. Called off the event loop.
+
+        Raises:
+            DamagedTrial: it cannot be read any more.
+        """
+        ...
 
     def trial_started(self, planned: PlannedTrial) -> None:
         """A trial begins."""
         ...
 
     def request_done(self, record: RequestRecord) -> None:
-        """A request has ended."""
+        """A request has ended. Called on the event loop while others are under way: in microseconds, please."""
         ...
 
-    def trial_stored(self, info: TrialInfo) -> None:
-        """A trial is on disk."""
+    def trial_stored(self, trial: StoredTrial) -> None:
+        """A trial is on disk, and the next one waits. Called off the event loop."""
         ...
 
 
@@ -97,7 +105,7 @@ class Experiment:
     finished: Mapping[int, StoredTrial | TrialFile] = field(default_factory=dict)
     now_ns: Callable[[], int] = time.monotonic_ns
 
-    async def execute(self, progress: Progress) -> str:
+    async def execute(self, observer: Observer) -> str:
         """Warm up every arm, then run and store block after block; returns why it ended.
 
         Raises:
@@ -113,16 +121,16 @@ class Experiment:
             while not seen.ending:
                 for planned in plan_block(arms, seen.blocks, self.scenario.seed):
                     if (stored := self.finished.get(planned.index)) is not None:
-                        await asyncio.to_thread(seen.again, stored)
+                        await asyncio.to_thread(_again, stored, seen, observer)
                         continue
-                    progress.trial_started(planned)
-                    trial = await self.trial(planned, stacks[planned.arm], progress)
-                    progress.trial_stored(trial.info)
+                    observer.trial_started(planned)
+                    trial = await self.trial(planned, stacks[planned.arm], observer)
+                    await asyncio.to_thread(observer.trial_stored, trial)
                     seen.add(trial)
                 seen.block_is_over([arm for arm in arms if arm != BASELINE])
         return seen.ending
 
-    async def trial(self, planned: PlannedTrial, generator: Generator, progress: Progress) -> StoredTrial:
+    async def trial(self, planned: PlannedTrial, generator: Generator, observer: Observer) -> StoredTrial:
         """Run and store one trial.
 
         Raises:
@@ -137,7 +145,7 @@ class Experiment:
         await asyncio.to_thread(bench.meters.begin, bench.roles())
         tag = f"t{planned.index}"
         keep = bench.judge is not None
-        watch, now_ns = progress.request_done, self.now_ns
+        watch, now_ns = observer.request_done, self.now_ns
         found = await run_trial(generator, work, tag, watch=watch, now_ns=now_ns, keep_answers=keep)
         after = bench.engine.counters()
         await _sync(bench.engine)
@@ -189,14 +197,11 @@ class Seen:
         """A trial was over before this process began.
 
         Raises:
-            UserError: it cannot be read any more.
+            DamagedTrial: it cannot be read any more.
         """
         self.earlier_ns += source.info.ended_ns - source.info.started_ns
-        try:
-            if self.scenario.until is not None:
-                self.add(source.load(COLUMNS))
-        except DamagedTrial as damage:
-            raise UserError(f"{damage}: damaged meanwhile: go on with the run once more") from damage
+        if self.scenario.until is not None:
+            self.add(source.load(COLUMNS))
 
     def block_is_over(self, arms: Sequence[str]) -> None:
         """Decide whether another block is run."""
@@ -216,6 +221,19 @@ class Seen:
         elif minutes * (1 + 1 / self.blocks) > until.max_minutes:
             # Another block would take longer than is allowed.
             self.ending = f"max_minutes ({until.max_minutes:g}) reached"
+
+
+def _again(source: StoredTrial | TrialFile, seen: Seen, observer: Observer) -> None:
+    """Take in a trial of before.
+
+    Raises:
+        UserError: it cannot be read any more.
+    """
+    try:
+        seen.again(source)
+        observer.trial_found(source)
+    except DamagedTrial as damage:
+        raise UserError(f"{damage}: damaged meanwhile: go on with the run once more") from damage
 
 
 async def _sync(engine: Engine) -> None:

@@ -31,7 +31,8 @@ from profiler.meters.meters import open_meters
 from profiler.prompts import PromptSets, read_prompt_sets, trace_note
 from profiler.records.lock import held
 from profiler.records.store import create_run, write_ending
-from profiler.report.progress import RunProgress
+from profiler.report.live.choose import observer
+from profiler.report.live.outline import outline_of
 from profiler.report.text import printable
 from profiler.scenario import Scenario
 from profiler.traces.run import engine_settings
@@ -102,8 +103,8 @@ async def _dedicated(options: Options, sets: PromptSets, console: Console) -> Fi
         bench = await first.enter_async_context(dedicated.baseline())
         dedicated.pool(bench)  # a run that cannot be is none
         run = await asyncio.to_thread(_new_run, options, sets, bench)
-        with held(run), _progress(scenario, console) as progress:
-            stopped = await until_stopped(dedicated.execute(run, bench, first.aclose, progress), run)
+        with held(run), observer(console, outline_of(scenario, run, bench.meters.not_measured)) as told:
+            stopped = await until_stopped(dedicated.execute(run, bench, first.aclose, told), run)
     return Finished(run, stopped)
 
 
@@ -155,14 +156,11 @@ async def until_stopped(work: Coroutine[Any, Any, str], run: Path) -> str | None
 
 
 async def _watched(experiment: Experiment, console: Console) -> str:
-    before = len(experiment.finished) * experiment.scenario.requests_per_trial
-    with _progress(experiment.scenario, console, before) as progress:
-        return await experiment.execute(progress)
-
-
-def _progress(scenario: Scenario, console: Console, before: int = 0) -> RunProgress:
-    blocks = scenario.blocks if scenario.until is None else None
-    return RunProgress(console, trials_per_block(scenario), blocks, scenario.requests_per_trial, before)
+    found = outline_of(
+        experiment.scenario, experiment.run, experiment.bench.meters.not_measured, len(experiment.finished)
+    )
+    with observer(console, found) as told:
+        return await experiment.execute(told)
 
 
 def trials_per_block(scenario: Scenario) -> int:

@@ -80,6 +80,16 @@ def estimate(baseline: Mapping[int, BlockFigures], arm: Mapping[int, BlockFigure
     return {name: one for name, one in found.items() if one is not None}
 
 
+def estimate_one(name: str, baseline: Mapping[int, BlockFigures], arm: Mapping[int, BlockFigures]) -> Estimates | None:
+    """The same of one metric, such as "ttft_ms.p50"; None where `estimate` has none."""
+    shared = sorted(baseline.keys() & arm.keys())
+    base, mine = [baseline[b] for b in shared], [arm[b] for b in shared]
+    metric, _, statistic = name.partition(".")
+    if statistic in QUANTILES:
+        return _of_quantile(metric, QUANTILES[statistic], base, mine)
+    return _of_values(name, base, mine)
+
+
 def _of_values(name: str, baseline: Sequence[BlockFigures], arm: Sequence[BlockFigures]) -> Estimates | None:
     pairs = [(b.values.get(name), a.values.get(name)) for b, a in zip(baseline, arm, strict=True)]
     known = [(b, a) for b, a in pairs if b is not None and a is not None]

@@ -42,6 +42,12 @@ def own_estimates(trials: Sequence[TrialMetrics]) -> dict[str, Estimates]:
     return {name: one for name, one in found.items() if one is not None}
 
 
+def own_estimate(name: str, blocks: Mapping[int, BlockFigures]) -> Estimates | None:
+    """The same of one metric, such as "ttft_ms.p50"; None where `own_estimates` has none."""
+    metric, _, statistic = name.partition(".")
+    return _of_quantile(metric, QUANTILES[statistic], blocks) if statistic in QUANTILES else _of_values(name, blocks)
+
+
 def _of_values(name: str, blocks: Mapping[int, BlockFigures]) -> Estimates | None:
     known = [value for block in blocks.values() if (value := block.values.get(name)) is not None]
     if len(known) < 2:

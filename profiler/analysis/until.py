@@ -4,12 +4,14 @@ One look after each block. `SequentialRule` corrects the intervals for the looks
 the log ratios that it judges, and several arms are asked to be narrow enough all at once.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from profiler.analysis.blocks import TOKENS_PER_S, BlockFigures, by_block
 from profiler.analysis.metrics import TrialMetrics
 from profiler.analysis.stats import (
+    Interval,
     Look,
     NotEnoughBlocks,
     SequentialRule,
@@ -65,6 +67,13 @@ def looked(config: UntilConfig, trials: Sequence[TrialMetrics], arms: Sequence[s
     return Looked(config, len(whole), looks, absent)
 
 
+def reach(interval: Interval) -> float:
+    """Half the width of a relative interval as the rule takes it: a factor less 1, on the log scale; inf unbounded."""
+    if interval.low <= -1 or not math.isfinite(interval.high):
+        return math.inf
+    return math.expm1((math.log1p(interval.high) - math.log1p(interval.low)) / 2)
+
+
 def _whole_blocks(trials: Sequence[TrialMetrics], arms: Sequence[str]) -> set[int]:
     seen = {(t.block, t.arm, t.replicate) for t in trials}
     wanted = [(arm, 0) for arm in (BASELINE, *arms)] + [(BASELINE, 1)]
@@ -77,12 +86,17 @@ def _has(metric: str, figures: BlockFigures) -> bool:
 
 def _look(metric: str, rule: SequentialRule, base: Sequence[BlockFigures], arm: Sequence[BlockFigures]) -> Look:
     try:
-        return rule.look_at(_log_ratio(metric, base, arm))
+        return rule.look_at(log_ratio(metric, base, arm))
     except NotEnoughBlocks:
         return Look(None, False, "too few blocks")
 
 
-def _log_ratio(metric: str, base: Sequence[BlockFigures], arm: Sequence[BlockFigures]) -> TEstimate:
+def log_ratio(metric: str, base: Sequence[BlockFigures], arm: Sequence[BlockFigures]) -> TEstimate:
+    """The log of an arm's figure over the baseline's, from the same blocks of both.
+
+    Raises:
+        NotEnoughBlocks: fewer than two.
+    """
     name, _, statistic = metric.rpartition("_")
     if statistic in _QUANTILES:
         before, after = ([block.latency_ms[f"{name}_ms"] for block in blocks] for blocks in (base, arm))

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from profiler.analysis.tax import RunResult
 from profiler.commands.parser import Commands
+from profiler.commands.pipe import reader_may_leave
 from profiler.commands.stored import profiled
 from profiler.errors import UserError
 from profiler.gate.decision import Gate, decide
@@ -54,10 +55,12 @@ def _run(options: argparse.Namespace) -> int:
         _write("--junit", options.junit, gate_junit(gate))
     if options.markdown is not None:
         _write("--markdown", options.markdown, _markdown(gate).encode())
-    if options.format == "json":
-        print(json.dumps(gate_json(gate), indent=2))
-    else:
-        print_gate(gate, Console())
+    # The status is the decision, whether or not its page is read to the end.
+    with reader_may_leave():
+        if options.format == "json":
+            print(json.dumps(gate_json(gate), indent=2))
+        else:
+            print_gate(gate, Console())
     return _STATUS[gate.state]
 
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from profiler.analysis.tax import analyse
 from profiler.commands.parser import Commands
+from profiler.commands.talk import add_talk_flags, talk_of, tell_end
 from profiler.errors import UserError
 from profiler.percent import share_flag
 from profiler.profile import Finished, Options, profile
@@ -43,6 +44,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with a run that was stopped or killed")
     parser.add_argument("--force", action="store_true", help="with --resume: even if machine or software have changed")
+    add_talk_flags(parser)
     parser.set_defaults(run=_run)
 
 
@@ -92,9 +94,9 @@ def _with_until(scenario: Scenario, until: str | None, max_minutes: float | None
 
 
 def _run(options: argparse.Namespace) -> int:
-    console = Console()
+    talk = talk_of(options)
     if options.resume is not None:
-        return _shown(asyncio.run(resume(_resume_from(options), console)), console)
+        return _shown(asyncio.run(resume(_resume_from(options), talk)), talk)
     if options.force:
         raise UserError("--force: needs --resume RUN")
     scenario = scenario_from(options)
@@ -105,12 +107,8 @@ def _run(options: argparse.Namespace) -> int:
             raise UserError("--blocks: does nothing beside `until`: give max_blocks or min_blocks there")
         scenario = scenario.model_copy(update={"blocks": options.blocks})
     scenario = _with_until(scenario, options.until, options.max_minutes)
-    finished = asyncio.run(
-        profile(
-            Options(scenario, str(options.scenario), options.out, stacks=options.stacks, trace=options.trace), console
-        )
-    )
-    return _shown(finished, console)
+    asked = Options(scenario, str(options.scenario), options.out, stacks=options.stacks, trace=options.trace)
+    return _shown(asyncio.run(profile(asked, talk)), talk)
 
 
 def _resume_from(options: argparse.Namespace) -> Resume:
@@ -126,19 +124,19 @@ def _resume_from(options: argparse.Namespace) -> Resume:
     return Resume(options.resume, options.model, options.force, options.stacks, options.trace)
 
 
-def _shown(finished: Finished, console: Console) -> int:
-    run = read_run(finished.run)
+def _shown(finished: Finished, talk: Console) -> int:
+    run, console = read_run(finished.run), Console()
     if finished.stopped:
         console.print(f"[yellow]stopped early:[/] {escape(finished.stopped)}")
-    if run.sources:
-        result = analyse(run)
-        if run.manifest.get("points"):
-            print_sweep(sweep_result(result, "e2el_mean"), console)
-            print_problems(result, console)
-            return 1 if finished.stopped else 0
+    result = analyse(run) if run.sources else None
+    if result is None:
+        console.print(f"no trial was finished; nothing to report in {escape(str(finished.run))}", soft_wrap=True)
+    elif run.manifest.get("points"):
+        print_sweep(sweep_result(result, "e2el_mean"), console)
+        print_problems(result, console)
+    else:
         print_result(result, console)
         print_more(result, None, console)
         print_place(result, console)
-    else:
-        console.print(f"no trial was finished; nothing to report in {escape(str(finished.run))}", soft_wrap=True)
+    tell_end(talk, run, result)
     return 1 if finished.stopped else 0

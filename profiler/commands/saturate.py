@@ -11,6 +11,7 @@ from rich.console import Console
 
 from profiler.commands.parser import Commands
 from profiler.commands.profile import add_run_flags, scenario_from
+from profiler.commands.talk import add_talk_flags, talk_of, tell_end
 from profiler.errors import UserError
 from profiler.percent import share_flag
 from profiler.records.store import StoredRun, read_run
@@ -40,6 +41,7 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     parser.add_argument("--report", type=Path, metavar="RUN", help="show a stored sweep again instead")
     parser.add_argument("--format", choices=("terminal", "json"), default="terminal")
+    add_talk_flags(parser)
     parser.set_defaults(run=_run)
 
 
@@ -65,7 +67,7 @@ def _run(options: argparse.Namespace) -> int:
     check_slo(scenario, where)
     goal = replace(goal, slo=scenario.slo)
     # Progress goes to standard error, so that standard output is the result alone.
-    talk = Console(stderr=True)
+    talk = talk_of(options, stderr=True)
     finished = asyncio.run(saturate(scenario, where, options.out, goal, talk))
     if finished.stopped:
         talk.print(f"stopped early: {finished.stopped}", markup=False)
@@ -74,6 +76,7 @@ def _run(options: argparse.Namespace) -> int:
         show_saturation(run, options.format)
     else:
         talk.print(f"no probe was finished; nothing to report in {finished.run}", markup=False, soft_wrap=True)
+    tell_end(talk, run, None)
     return 1 if finished.stopped else 0
 
 

@@ -12,6 +12,7 @@ from rich.markup import escape
 from profiler.analysis.tax import RunResult, analyse
 from profiler.commands.parser import Commands
 from profiler.commands.profile import add_run_flags
+from profiler.commands.talk import add_talk_flags, talk_of, tell_end
 from profiler.errors import UserError
 from profiler.profile import Options, profile
 from profiler.records.store import read_run
@@ -34,17 +35,18 @@ def add(commands: Commands) -> None:
     parser.add_argument("--blocks", type=int, help="number of blocks (default: the scenario's)")
     parser.add_argument("--tax", choices=tuple(TAXES), default="e2el_mean", help="what the front weighs as the cost")
     parser.add_argument("--format", choices=("terminal", "json"), default="terminal")
+    add_talk_flags(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
+    # Progress goes to standard error, so that standard output is the result alone.
+    talk, console = talk_of(options, stderr=True), Console()
     scenario, points = expanded(_scenario(options))
     if options.blocks is not None:
         if options.blocks < 1:
             raise UserError("--blocks: must be at least 1")
         scenario = scenario.model_copy(update={"blocks": options.blocks})
-    # Progress goes to standard error, so that standard output is the result alone.
-    talk, console = Console(stderr=True), Console()
     notes = {"points": [point.as_json() for point in points]}
     finished = asyncio.run(profile(Options(scenario, str(options.scenario), options.out, notes), talk))
     run = read_run(finished.run)
@@ -52,7 +54,9 @@ def _run(options: argparse.Namespace) -> int:
         talk.print(f"[yellow]stopped early:[/] {escape(finished.stopped)}")
     if not run.sources:
         raise UserError(f"{finished.run}: no trial was finished: run the sweep again")
-    show_sweep(analyse(run), options.tax, options.format, console)
+    result = analyse(run)
+    show_sweep(result, options.tax, options.format, console)
+    tell_end(talk, run, result)
     return 1 if finished.stopped else 0
 
 

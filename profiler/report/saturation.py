@@ -11,6 +11,7 @@ from rich.table import Table
 from profiler.analysis.capacity import Capacity
 from profiler.analysis.goodput import stated
 from profiler.analysis.stats import Interval
+from profiler.report.live.events import EventConsole
 from profiler.report.recorded import recorded_note
 from profiler.report.text import plain
 from profiler.saturation.probe import Goal, Probe
@@ -47,8 +48,24 @@ def probe_line(probe: Probe, goal: Goal) -> str:
 
 
 def teller(console: Console, goal: Goal) -> Callable[[Probe], None]:
-    """What prints each probe as it ends."""
+    """What prints each probe as it ends, or tells a program of it."""
+    if isinstance(console, EventConsole):
+        events = console
+        return lambda probe: events.emit("probe_finished", **_probe_event(probe))
     return lambda probe: console.print(probe_line(probe, goal), highlight=False, markup=False, soft_wrap=True)
+
+
+def _probe_event(probe: Probe) -> dict[str, Any]:
+    return {
+        "round": probe.round,
+        "arm": probe.arm,
+        "rate_hz": probe.rate_hz,
+        "throughput_hz": probe.throughput_hz,
+        "requests": len(probe.good),
+        "good_share": float(probe.good.mean()) if len(probe.good) else None,
+        "stopped": probe.stopped,
+        "invalid": probe.invalid,
+    }
 
 
 def saturation_json(result: SaturationResult) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from profiler.analysis.until import Looked
+from profiler.analysis.until import Looked, reach
 from profiler.report.text import plain
 
 
@@ -43,10 +43,8 @@ def print_looked(found: Looked, ended: str, console: Console) -> None:
 
 def _reach(found: Looked, arm: str) -> str:
     interval = found.looks[arm].interval
-    if interval is None or interval.low <= -1:
-        return "-"
-    # As the rule takes it: a factor, on the log scale.
-    return f"{100 * math.expm1((math.log1p(interval.high) - math.log1p(interval.low)) / 2):.1f}"
+    width = math.inf if interval is None else reach(interval)
+    return f"{100 * width:.1f}" if math.isfinite(width) else "-"
 
 
 def looked_json(found: Looked, ended: str) -> dict[str, Any]:

@@ -30,7 +30,8 @@ from profiler.profile import manifest, until_stopped
 from profiler.prompts import read_prompt_sets
 from profiler.records.store import create_run, read_run
 from profiler.report.as_json import to_json
-from profiler.report.progress import RunProgress
+from profiler.report.live.lines import Lines
+from profiler.report.live.outline import outline_of
 from profiler.report.terminal import print_result
 from profiler.scenario import Scenario, load_scenario
 from tests.run.hold import hold
@@ -112,7 +113,7 @@ def dedicated(**changed: object) -> Scenario:
     return scenario.model_copy(update={**update, "warmup_requests": 1, **changed})
 
 
-class Interrupted(RunProgress):
+class Interrupted(Lines):
     """Presses Ctrl-C when a trial begins."""
 
     at = 3
@@ -123,17 +124,15 @@ class Interrupted(RunProgress):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def run_on(
-    machine: Machine, scenario: Scenario, folder: Path, shown: type[RunProgress] = RunProgress
-) -> tuple[Path, str | None]:
+def run_on(machine: Machine, scenario: Scenario, folder: Path, shown: type[Lines] = Lines) -> tuple[Path, str | None]:
     async def execute() -> tuple[Path, str | None]:
         sets = read_prompt_sets(scenario)
         plan = Dedicated(scenario, sets, "s.yaml", machine)
         async with AsyncExitStack() as first:
             bench = await first.enter_async_context(plan.baseline())
             run = create_run(folder, "r", {"id": "r", **manifest(scenario, sets, bench)})
-            progress = shown(Console(file=io.StringIO()), 4, scenario.blocks, scenario.requests_per_trial)
-            return run, await until_stopped(plan.execute(run, bench, first.aclose, progress), run)
+            told = shown(Console(file=io.StringIO()), outline_of(scenario, run, {}))
+            return run, await until_stopped(plan.execute(run, bench, first.aclose, told), run)
 
     return asyncio.run(execute())
 

@@ -1,0 +1,27 @@
+"""The reader of a pipe may leave before all is printed, as `head` does: no error, and nothing more to say."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """End the block quietly where standard output has no reader any more; rich says so by `SystemExit`."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _nowhere()
+    except SystemExit as ended:
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        _nowhere()
+
+
+def _nowhere() -> None:
+    """What is still in the buffer goes nowhere: Python would complain of it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -1,0 +1,179 @@
+"""A history in a terminal: a table and a picture for each series, then what is in none; and as data."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+
+from profiler.analysis.history import ArmFigures, HistoryRun, Series, Trend, value
+from profiler.analysis.stats import Interval
+from profiler.analysis.stats.change_points import ALPHA, LEAST_RUNS
+from profiler.analysis.words import Word
+from profiler.history import LeftOut
+from profiler.report.attribution import interval_json
+from profiler.report.numbers import percent_with_range
+from profiler.report.text import printable
+from profiler.report.trend import picture
+
+_ARM = 12
+
+
+def print_history(
+    series: Sequence[Series], left_out: Sequence[LeftOut], word: Word, tax: bool, console: Console
+) -> None:
+    """Print everything; `word` is the metric that the pictures follow, its tax where `tax`."""
+    before: dict[str, Series] = {}
+    for one in series:
+        _say(console, _title(one), "bold")
+        if (last := before.get(one.key.scenario)) is not None:
+            _say(console, f"A series of its own: {'; '.join(one.key.differs(last.key))}", "yellow")
+        before[one.key.scenario] = one
+        for line, style in _table(one, word):
+            _say(console, line, style)
+        for trend in one.trends if len(one.runs) > 1 else ():
+            _print_trend(one, trend, word, tax, console)
+        _say(console, "")
+    if any(trend.long_enough for one in series for trend in one.trends):
+        _say(console, _note(tax))
+    for run in left_out:
+        _say(console, f"left out: {run.name}: {run.why}", "yellow")
+
+
+def _say(console: Console, line: str, style: str = "") -> None:
+    console.print(printable(line), style=style, highlight=False, markup=False, soft_wrap=True)
+
+
+def _title(series: Series) -> str:
+    key, count = series.key, len(series.runs)
+    runs = f"{count} run" if count == 1 else f"{count} runs"
+    few = "" if count >= LEAST_RUNS else f" (fewer than {LEAST_RUNS}: no change points are looked for)"
+    return f"{key.scenario} ({key.scenario_hash}): {key.model} on {key.device}, vLLM {key.vllm}: {runs}{few}"
+
+
+def _table(series: Series, word: Word) -> list[tuple[str, str]]:
+    head = f"  {'arm':<{_ARM}} {'req':>6} {'TTFT p50/p90':>13} {'E2EL p50/p90':>13} {'tok/s':>7}  tax on {word.name}, %"
+    lines = [(head, "dim")]
+    for run in series.runs:
+        lines.append((_run_line(run), ""))
+        lines += [(_arm_line(arm, found), "") for arm, found in run.arms.items()]
+    return lines
+
+
+def _run_line(run: HistoryRun) -> str:
+    commit = run.git_commit[:7] or "no commit"
+    return f"{run.name}  {run.started[:16].replace('T', ' ')}  {commit}  {run.blocks} blocks"
+
+
+def _arm_line(arm: str, found: ArmFigures) -> str:
+    name = printable(arm)
+    cell = set_cell_size(name, _ARM) if cell_len(name) <= _ARM else set_cell_size(name, _ARM - 1) + "~"
+    rate = found.output_tokens_per_s
+    cells = (_pair(found, "ttft_ms"), _pair(found, "e2el_ms"), "-" if rate is None else f"{rate:.1f}")
+    tax = ""
+    if found.tax is not None:
+        interval = value(found.tax, tax=True)
+        tax = percent_with_range(interval.estimate, (interval.low, interval.high))
+    return f"  {cell} {found.requests:>6} {cells[0]:>13} {cells[1]:>13} {cells[2]:>7}  {tax}".rstrip()
+
+
+def _pair(found: ArmFigures, metric: str) -> str:
+    p50, p90 = (found.quantiles_ms[f"{metric}.{q}"] for q in ("p50", "p90"))
+    return "-" if p50 is None or p90 is None else f"{p50:.0f}/{p90:.0f}"
+
+
+def _print_trend(series: Series, trend: Trend, word: Word, tax: bool, console: Console) -> None:
+    _say(console, "")
+    unit = "%" if tax else word.unit
+    _say(console, f"{'tax on ' if tax else ''}{word.name} of {trend.arm}, {unit}", "bold")
+    if len(trend.places) < 2:
+        _say(console, f"  no trend: {len(trend.places)} of the runs has it in two blocks or more")
+        return
+    points = [_in_percent(value(one, tax=True)) if tax else value(one, tax=False) for one in trend.estimates]
+    found = picture(points, [change.index for change in trend.changes], console.width, unit)
+    for line in found.lines:
+        _say(console, line)
+    runs = [series.runs[place] for place in trend.places]
+    hidden = "" if found.shown.start == 0 else f" (the last {len(found.shown)} of {len(points)})"
+    _say(console, f"  {_day(runs[found.shown.start])} to {_day(runs[-1])}{hidden}", "dim")
+    for change in trend.changes:
+        interval = change.relative_interval()
+        by = percent_with_range(interval.estimate, (interval.low, interval.high))
+        _say(console, f"  ┊ {by} % from {runs[change.index].name} on (p {change.p_value:.3f})", "bold yellow")
+
+
+def _in_percent(share: Interval) -> Interval:
+    return Interval(100 * share.estimate, 100 * share.low, 100 * share.high, share.confidence)
+
+
+def _day(run: HistoryRun) -> str:
+    return run.started[:10]
+
+
+def _note(tax: bool) -> str:
+    of = "the ratio of arm and baseline" if tax else "the figure"
+    return (
+        f"┊: the level of {of} changes there; 95 % intervals. Judged by permutation at {100 * ALPHA:g} %: of arms "
+        f"whose level never changed, one in {1 / ALPHA:.0f} shows one all the same. What changed, the commits may tell."
+    )
+
+
+def history_json(series: Sequence[Series], left_out: Sequence[LeftOut], word: Word, tax: bool) -> dict[str, Any]:
+    """The same as data: schema 1. Latencies in ms, changes and taxes as shares, null where not known."""
+    return {
+        "schema": 1,
+        "metric": word.name,
+        "unit": word.unit,
+        "followed": "tax" if tax else "figure",
+        "series": [_series_json(one, tax) for one in series],
+        "left_out": [{"run": one.name, "why": one.why} for one in left_out],
+    }
+
+
+def _series_json(series: Series, tax: bool) -> dict[str, Any]:
+    key = series.key
+    return {
+        "scenario": key.scenario,
+        "scenario_hash": key.scenario_hash,
+        "model": key.model,
+        "device": key.device,
+        "vllm_version": key.vllm,
+        "runs": [
+            {
+                "id": run.name,
+                "started": run.started,
+                "git_commit": run.git_commit or None,
+                "blocks": run.blocks,
+                "arms": {arm: _arm_json(found) for arm, found in run.arms.items()},
+            }
+            for run in series.runs
+        ],
+        "trends": [_trend_json(series, trend) for trend in series.trends],
+        "change_points_looked_for": any(trend.long_enough for trend in series.trends),
+        "followed": "tax" if tax else "figure",
+    }
+
+
+def _arm_json(found: ArmFigures) -> dict[str, Any]:
+    return {
+        "requests": found.requests,
+        "quantiles_ms": dict(found.quantiles_ms),
+        "output_tokens_per_s": found.output_tokens_per_s,
+        "figure": None if found.own is None else interval_json(value(found.own, tax=False)),
+        "tax": None if found.tax is None else interval_json(value(found.tax, tax=True)),
+    }
+
+
+def _trend_json(series: Series, trend: Trend) -> dict[str, Any]:
+    return {
+        "arm": trend.arm,
+        "runs": [series.runs[place].name for place in trend.places],
+        "changes": [
+            {
+                "from": series.runs[trend.places[change.index]].name,
+                "relative": interval_json(change.relative_interval()),
+                "p_value": change.p_value,
+            }
+            for change in trend.changes
+        ],
+    }
