@@ -1,4 +1,4 @@
-"""The command line: `alignment-tax profile | report | gate | compare | sweep | saturate | doctor | calibrate`."""
+"""The command line: `alignment-tax profile | report | gate | compare | sweep | saturate | plan | doctor | ...`."""
 
 import argparse
 import sys
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from guards.assets import AssetError
 from guards.loading import GuardConfigError
 from guards.scorers.worker import WorkerDied
-from profiler.commands import calibrate, compare, doctor, gate, profile, report, saturate, sweep
+from profiler.commands import calibrate, compare, doctor, gate, plan, profile, report, saturate, sweep
 from profiler.errors import UserError
 from profiler.report.text import printable
 
-_COMMANDS = (profile, report, gate, compare, sweep, saturate, doctor, calibrate)
+_COMMANDS = (profile, report, gate, compare, sweep, saturate, plan, doctor, calibrate)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
