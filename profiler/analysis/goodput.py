@@ -43,7 +43,7 @@ def good_requests(table: pa.Table, slo: SloConfig) -> Bools:
     return np.asarray(good, dtype=np.bool_)
 
 
-def good_share(good: list[Bools], confidence: float = 0.95, batches: int = _BATCHES) -> Interval:
+def good_share(good: list[Bools], confidence: float = 0.95) -> Interval:
     """The share of good requests over one or more probes at one rate, with its interval.
 
     The wider on either side of two: Clopper & Pearson 1934 (`proportion`), which takes requests for
@@ -53,17 +53,16 @@ def good_share(good: list[Bools], confidence: float = 0.95, batches: int = _BATC
     Args:
         good: one array of shape (requests,) a probe, in the order of arrival.
         confidence: two-sided.
-        batches: of each probe.
 
     Raises:
         ValueError: no request at all.
     """
     hits, n = int(sum(each.sum() for each in good)), sum(map(len, good))
     exact = proportion(hits, n, confidence)
-    parts = [part for each in good for part in np.array_split(each.astype(np.float64), batches) if len(part)]
-    if len(parts) < 2:
+    batches = [batch for each in good for batch in np.array_split(each.astype(np.float64), _BATCHES) if len(batch)]
+    if len(batches) < 2:
         return exact
-    batched = clustered_mean(parts, confidence)
+    batched = clustered_mean(batches, confidence)
     low, high = max(0.0, min(exact.low, batched.low)), min(1.0, max(exact.high, batched.high))
     return Interval(hits / n, low, high, confidence)
 

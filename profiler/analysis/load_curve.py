@@ -11,7 +11,7 @@ by machine: on the modelled engine all three are; see `benchmarks/plan.py`.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ FEWEST_RATES = 5
 """A check needs so many rates: the richest candidate has four parameters."""
 # Limits tried, as what is left of them at the highest rate seen, and servers' exponents.
 _SPARE = np.geomspace(0.003, 8.0, 80)
-_EXPONENTS = (1.0, 2.0, 4.0, 8.0, 16.0)
+_EXPONENTS = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
 _TOLERANCE = 1e-9
 
 
@@ -66,45 +66,49 @@ def _fitted(name: str, fit: Callable[[Floats, Floats], Curve], x: Floats, y: Flo
 
 
 def _batch(x: Floats, y: Floats) -> Curve:
-    return _least_squares(x, y, lambda load: [1 / (1 - load)], (1.0,))
+    return _least_squares(x, y, np.zeros(1), constant=False)
 
 
 def _queue(x: Floats, y: Floats) -> Curve:
-    return _least_squares(x, y, lambda load, c=1.0: [np.ones_like(load), load**c / (1 - load)], _EXPONENTS)
+    return _least_squares(x, y, _EXPONENTS, constant=True)
 
 
-def _least_squares(x: Floats, y: Floats, terms: Callable[..., list[Floats]], exponents: Sequence[float]) -> Curve:
+def _least_squares(x: Floats, y: Floats, exponents: Floats, *, constant: bool) -> Curve:
     """The best limit and exponent of a grid, with the best non-negative weights of their terms; errors are relative."""
-    best = (math.inf, 0.0, 1.0, np.zeros(1))
-    for limit in (x[-1] * (1 + _SPARE)).tolist():
-        for exponent in exponents:
-            columns = np.stack(terms(x / limit, *([exponent] if len(exponents) > 1 else [])))
-            weights = _non_negative(columns / y)
-            said = weights @ columns
-            loss = float(np.square(np.log(np.maximum(said, _TOLERANCE) / y)).sum())
-            if loss < best[0]:
-                best = (loss, limit, exponent, weights)
-    _, limit, exponent, weights = best
+    limits, powers = (part.ravel() for part in np.meshgrid(x[-1] * (1 + _SPARE), exponents))
+    load = x / limits[:, None]
+    wait = load ** powers[:, None] / (1 - load)
+    least = (math.inf, 0, 0.0, 0.0)
+    for a, b in _weights(np.broadcast_to(1 / y, wait.shape), wait / y, constant=constant):
+        said = np.maximum(a[:, None] + b[:, None] * wait, _TOLERANCE * y)
+        losses = np.square(np.log(said / y)).sum(axis=1)
+        at = int(losses.argmin())
+        least = min(least, (float(losses[at]), at, float(a[at]), float(b[at])))
+    _, at, service, weight = least
+    limit, power = float(limits[at]), float(powers[at])
 
     def predict(rate: float) -> float | None:
-        if rate >= limit:
-            return None
-        load = np.array([rate / limit])
-        columns = np.stack(terms(load, *([exponent] if len(exponents) > 1 else [])))
-        return float((weights @ columns)[0])
+        part = rate / limit
+        return None if part >= 1 else service + weight * part**power / (1 - part)
 
     return predict
 
 
-def _non_negative(columns: Floats) -> Floats:
-    """Weights of one or two rows, none below 0, whose sum is nearest to 1 everywhere."""
-    alone = [np.maximum(row.sum() / (row @ row), 0.0) for row in columns]
-    found = [np.eye(len(columns))[i] * weight for i, weight in enumerate(alone)]
-    if len(columns) == 2:
-        both, *_ = np.linalg.lstsq(columns.T, np.ones(columns.shape[1]), rcond=None)
-        if (both >= 0).all():
-            found.append(both)
-    return min(found, key=lambda w: float(np.square(w @ columns - 1).sum()))
+def _weights(one: Floats, two: Floats, *, constant: bool) -> Iterator[tuple[Floats, Floats]]:
+    """Pairs of weights, none below 0, whose sums are nearest to 1: of either term alone, and of both.
+
+    `one` and `two`, shape (grid, rates): the terms over the latency.
+    """
+    zero = np.zeros(len(two))
+    aa, bb, ab = (one * one).sum(axis=1), (two * two).sum(axis=1), (one * two).sum(axis=1)
+    sa, sb = one.sum(axis=1), two.sum(axis=1)
+    yield zero, sb / bb
+    if constant:
+        yield sa / aa, zero
+        determinant = np.maximum(aa * bb - ab * ab, np.finfo(np.float64).tiny)
+        a, b = (sa * bb - sb * ab) / determinant, (sb * aa - sa * ab) / determinant
+        good = (a >= 0) & (b >= 0)
+        yield np.where(good, a, 0.0), np.where(good, b, sb / bb)
 
 
 def _shape(x: Floats, y: Floats) -> Curve:

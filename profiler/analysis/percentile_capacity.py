@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from profiler.analysis.capacity import Floats, RateResult, drawn_shares, non_increasing
 
@@ -21,18 +22,16 @@ RESAMPLES = 2000
 class Reading:
     """One objective. `held_hz`: the highest rate that held (0: none); `missed_hz`: the lowest that did not (inf: none).
 
-    `estimate_hz` lies between, `draws_hz` (resamples,) are the same of data drawn anew; 0 and inf where there is none.
+    `crossing_hz` lies between, `draws_hz` (resamples,) are the same of data drawn anew; 0 and inf where there is none.
     """
 
-    estimate_hz: float
+    crossing_hz: float
     held_hz: float
     missed_hz: float
     draws_hz: Floats
 
 
-def read_capacity(
-    results: Sequence[RateResult], required: float, normal: Floats, places: Floats, *, interpolate: bool
-) -> Reading:
+def read_capacity(results: Sequence[RateResult], required: float, normal: Floats, places: Floats) -> Reading:
     """Where the monotone fit of the shares crosses the required one.
 
     Args:
@@ -40,7 +39,6 @@ def read_capacity(
         required: the share.
         normal: shape (resamples, rates), standard normal: how far each share is off in a draw.
         places: shape (resamples,), uniform on 0 to 1: where in its bracket a draw's crossing is.
-        interpolate: whether the estimate may lie between two rates; else it is the highest that held.
 
     Raises:
         ValueError: no rate, or shapes do not fit.
@@ -49,29 +47,34 @@ def read_capacity(
         raise ValueError(f"need rates, and draws of them, not {len(results)} and {normal.shape}")
     rates = np.array([result.rate_hz for result in results])
     weights = np.array([float(result.weight) for result in results])
-    fitted = non_increasing([result.share.estimate for result in results], weights)
-    held_hz, missed_hz = _bracket(rates, fitted, required)
-    estimate_hz = held_hz
-    if math.isinf(missed_hz):
-        estimate_hz = missed_hz
-    elif interpolate and held_hz:
-        estimate_hz = _crossing(rates, fitted, weights, required)
-    shares = drawn_shares(results, normal)
-    brackets = np.array([_bracket(rates, non_increasing(each, weights), required) for each in shares])
-    low, high = brackets[:, 0], brackets[:, 1]
+    shares = np.array([[result.share.estimate for result in results]])
+    (held,) = _held(shares, weights, required).tolist()
+    edges = np.concatenate([[0.0], rates, [np.inf]])
+    drawn = _held(drawn_shares(results, normal), weights, required)
+    low, high = edges[drawn], edges[drawn + 1]
     # A draw that no rate holds lies below them all, one that none misses above: nothing bounds these.
-    open_ended = (low == 0) | np.isinf(high)
-    inside = low + places * np.where(open_ended, 0.0, high - low)
-    return Reading(estimate_hz, held_hz, missed_hz, np.where(low == 0, 0.0, np.where(np.isinf(high), np.inf, inside)))
+    span = np.where((drawn == 0) | (drawn == len(rates)), 0.0, high - low)
+    draws = np.where(drawn == len(rates), np.inf, low + places * np.nan_to_num(span, posinf=0.0))
+    inside = 0 < held < len(rates)
+    crossing = _crossing(rates, non_increasing(shares[0], weights), weights, required, held) if inside else edges[held]
+    if held == len(rates):
+        crossing = math.inf
+    return Reading(float(crossing), float(edges[held]), float(edges[held + 1]), draws)
 
 
-def _bracket(rates: Floats, fitted: Floats, required: float) -> tuple[float, float]:
-    held = int(np.count_nonzero(fitted >= required))
-    return (float(rates[held - 1]) if held else 0.0, float(rates[held]) if held < len(rates) else math.inf)
+def _held(shares: Floats, weights: Floats, required: float) -> npt.NDArray[np.int64]:
+    """How many of the first rates the monotone fit has at or above the required share, a row of `shares` each.
+
+    Those up to the last maximum of the running sum of weight * (share - required): where an isotonic fit crosses a
+    level, that sum turns (Robertson, Wright & Dykstra 1988, section 1.4).
+    """
+    sums = np.cumsum(weights * (shares - required), axis=1)
+    sums = np.concatenate([np.zeros((len(shares), 1)), sums], axis=1)
+    last = sums.shape[1] - 1 - np.argmax(sums[:, ::-1], axis=1)
+    return np.asarray(last, dtype=np.int64)
 
 
-def _crossing(rates: Floats, fitted: Floats, weights: Floats, required: float) -> float:
-    held = int(np.count_nonzero(fitted >= required))
+def _crossing(rates: Floats, fitted: Floats, weights: Floats, required: float, held: int) -> float:
     # Of n requests that all held, half a one stands for the few that would not.
     above = max(1 - fitted[held - 1], 0.5 / weights[held - 1])
     part = (math.log(1 - required) - math.log(above)) / (math.log(1 - fitted[held]) - math.log(above))

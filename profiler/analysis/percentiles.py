@@ -13,14 +13,15 @@ from difflib import get_close_matches
 import numpy as np
 
 from profiler.analysis.columns import Bools
-from profiler.analysis.goodput import good_share
 from profiler.analysis.metrics import Array
-from profiler.analysis.stats import Interval, quantile, quantile_interval
+from profiler.analysis.stats import Interval, autocorrelation_time, effective_proportion, quantile, quantile_interval
 
 _METRICS = ("ttft", "tpot", "e2el")
 _NAME = re.compile(r"([a-z0-9]+)_p(\d{1,2}(?:\.\d{1,2})?)")
 _LIMIT = re.compile(r"(\d{1,9}(?:\.\d{1,9})?|\.\d{1,9})\s*(ms|s)")
-_BATCH, _FEWEST, _MOST = 100, 5, 20
+# The highest percentile of a probe above which there are bursts enough to tell their length.
+_MANY = 0.9
+_TAIL = 0.025
 _EXAMPLE = "ttft_p99=500ms,tpot_p99=50ms"
 
 
@@ -81,23 +82,32 @@ def _objective(text: str) -> Objective:
     return Objective(f"{matched[1]}_ms", share, float(bound[1]) * (1000 if bound[2] == "s" else 1))
 
 
-def share_met(met: Sequence[Bools]) -> Interval:
-    """The share over one or more probes, (requests,) each in the order of arrival, as `good_share` with more batches.
+def share_within(probes: Sequence[Array], objective: Objective) -> Interval:
+    """The share of requests within the limit over one or more probes at one rate, with its interval.
 
-    Batches of a hundred requests and more, 5 to 20 a probe: long beside a burst of misses, and enough of them that a
-    share near 1 still has an upper end.
+    Requests near in time share a queue: they miss together, in a few bursts or, in a short probe, in none, and then
+    nothing in the misses tells how long a burst would have been. So the requests above the percentile of the probe
+    itself (at most its p90, which has bursts enough) say how many requests are worth one independent request
+    (`autocorrelation_time`), or the misses do if they come in longer bursts; the interval is Clopper & Pearson's over
+    so many (`effective_proportion`).
+
+    Args:
+        probes: one array of shape (requests,) a probe, in the order of arrival; +inf for a request that failed.
+        objective: what is to be met.
+
+    Raises:
+        ValueError: no request at all.
     """
-    known = [each for each in met if len(each)]
-    fewest = min((len(each) for each in known), default=0)
-    return good_share(known, batches=min(max(fewest // _BATCH, _FEWEST), _MOST))
+    values = np.concatenate(probes)
+    share = float(objective.met(values).mean())
+    return effective_proportion(share, len(values) / _bursts(probes, objective.share, objective.limit_ms))
 
 
 def percentile(probes: Sequence[Array], q: float) -> Interval:
-    """The q-quantile over one or more probes at one rate, with the wider, on either side, of two intervals.
+    """The q-quantile over one or more probes at one rate, with its interval by order statistics.
 
-    That of order statistics (`quantile_interval`), which takes requests for independent, and Woodruff's (1952): the
-    share of requests at or below the estimate has an interval, by batches of consecutive requests here (`share_met`),
-    and the quantiles at its two ends are the quantile's. Requests near in time share a queue.
+    Woodruff's (1952): the share of requests at or below the quantile is q to within an interval, that of
+    `share_within`, and the quantiles at its two ends are the ends; unbounded where so few requests have none there.
 
     Args:
         probes: one array of shape (requests,) a probe, in the order of arrival; +inf for a request that failed.
@@ -110,14 +120,18 @@ def percentile(probes: Sequence[Array], q: float) -> Interval:
     estimate = quantile(values, q)
     if not math.isfinite(estimate):
         return Interval(math.inf, -math.inf, math.inf, 0.95)
+    worth = len(values) / _bursts(probes, q, estimate)
     exact = quantile_interval(values, q)
-    share = share_met([np.asarray(each <= estimate, dtype=np.bool_) for each in probes])
-    # Distances of the share's ends from its own estimate, laid off from q: the estimate lies between two requests.
-    low = q - (share.estimate - share.low)
-    high = q + (share.high - share.estimate)
+    share = effective_proportion(q, worth)
+    # Where all of so many could lie on one side of the quantile, nothing bounds it there.
+    unbounded = [end**worth > _TAIL for end in (1 - q, q)]
     ordered = np.sort(values)
-    ends = [
-        float(ordered[math.floor(low * len(values))]) if low > 0 else -math.inf,
-        float(ordered[math.ceil(high * len(values)) - 1]) if high < 1 else math.inf,
-    ]
-    return Interval(estimate, min(exact.low, ends[0], estimate), max(exact.high, ends[1], estimate), 0.95)
+    low = -math.inf if unbounded[0] else float(ordered[math.floor(share.low * len(values))])
+    high = math.inf if unbounded[1] else float(ordered[min(math.ceil(share.high * len(values)), len(values)) - 1])
+    return Interval(estimate, min(exact.low, low, estimate), max(exact.high, high, estimate), 0.95)
+
+
+def _bursts(probes: Sequence[Array], share: float, limit_ms: float) -> float:
+    """How many requests are worth one independent one, by those above the percentile and those above the limit."""
+    own = float(np.quantile(np.concatenate(probes), min(share, _MANY), method="lower"))
+    return max(autocorrelation_time([each > level for each in probes]) for level in (own, limit_ms))

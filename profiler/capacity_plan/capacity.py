@@ -13,7 +13,7 @@ from profiler.analysis.fleet import whole
 from profiler.analysis.percentile_capacity import RESAMPLES, Reading, read_capacity
 from profiler.analysis.percentiles import Objective
 from profiler.analysis.stats import Interval
-from profiler.capacity_plan.mix import share_within, why_not
+from profiler.capacity_plan.mix import share_in_mix, why_not
 from profiler.capacity_plan.probes import PlanProbe
 
 State = Literal["measured", "at least", "not measured"]
@@ -71,11 +71,8 @@ def percentile_capacity(
             notes.append(f"{one.words}: every answer came in one piece: there is no time per token to miss it")
             continue
         columns = [i for i, rate in enumerate(by_rate) if rate in {result.rate_hz for result in found}]
-        drawn = normal[:, columns]
-        plain = read_capacity(found, one.share, drawn, places, interpolate=True)
-        trusted = checks[one.name].trusted_between(plain.held_hz, plain.missed_hz)
-        reading = plain if trusted else read_capacity(found, one.share, drawn, places, interpolate=False)
-        readings[one] = reading, trusted
+        reading = read_capacity(found, one.share, normal[:, columns], places)
+        readings[one] = reading, checks[one.name].trusted_between(reading.held_hz, reading.missed_hz)
     if not readings:
         return _none(checks, tuple(by_rate), "no answer has a time that the objectives are on")
     return _lowest(readings, tuple(by_rate), checks, tuple(notes))
@@ -88,19 +85,24 @@ def _lowest(
     notes: tuple[str, ...],
 ) -> PercentileCapacity:
     draws = np.min([reading.draws_hz for reading, _ in readings.values()], axis=0)
-    bound, (lowest, trusted) = min(readings.items(), key=lambda found: found[1][0].estimate_hz)
-    if lowest.estimate_hz == 0:
+    bound, (lowest, trusted) = min(readings.items(), key=lambda found: _estimate_hz(*found[1]))
+    hz = _estimate_hz(lowest, trusted)
+    if hz == 0:
         why = f"{bound.words} is above {bound.limit_ms:g} ms even at {rates[0]:.3g} requests/s, the lowest rate tried"
         return _none(checks, rates, why)
-    if math.isinf(lowest.estimate_hz):
+    if math.isinf(hz):
         return PercentileCapacity(
             "at least", rates[-1], None, None, rates[-1], math.inf, False, draws, rates, checks, notes
         )
-    interval = whole(lowest.estimate_hz, draws)
+    interval = whole(hz, draws)
     return PercentileCapacity(
-        "measured", lowest.estimate_hz, interval, bound, lowest.held_hz, lowest.missed_hz, trusted, draws, rates,
-        checks, notes,
-    )  # fmt: skip
+        "measured", hz, interval, bound, lowest.held_hz, lowest.missed_hz, trusted, draws, rates, checks, notes
+    )
+
+
+def _estimate_hz(reading: Reading, trusted: bool) -> float:
+    """Between the two rates only where the curve was checked and agrees."""
+    return reading.crossing_hz if trusted or math.isinf(reading.missed_hz) else reading.held_hz
 
 
 def _none(checks: Mapping[str, CurveCheck], rates: tuple[float, ...], why: str) -> PercentileCapacity:
@@ -121,7 +123,7 @@ def _by_rate(probes: Sequence[PlanProbe]) -> dict[float, list[PlanProbe]]:
 def _results(by_rate: Mapping[float, Sequence[PlanProbe]], one: Objective, harmful: float | None) -> list[RateResult]:
     found = []
     for rate, probes in by_rate.items():
-        share = share_within(probes, one, harmful)
+        share = share_in_mix(probes, one, harmful)
         if share is not None:
             weight = sum(len(probe.of(one.metric)) for probe in probes)
             found.append(RateResult(rate, share, weight, decided(share, one.share)))

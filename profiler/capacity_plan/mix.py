@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from profiler.analysis.percentiles import Objective, share_met
+from profiler.analysis.percentiles import Objective, share_within
 from profiler.analysis.stats import Interval
 from profiler.capacity_plan.probes import WORK, PlanProbe
 
@@ -41,21 +41,21 @@ def why_not(probes: Sequence[PlanProbe], harmful: float) -> str:
     return ""
 
 
-def share_within(probes: Sequence[PlanProbe], objective: Objective, harmful: float | None) -> Interval | None:
+def share_in_mix(probes: Sequence[PlanProbe], objective: Objective, harmful: float | None) -> Interval | None:
     """The share of requests at one rate that keep the objective, in the sweep's mix or at another share.
 
     At another share the weighted sum over labels, its interval by the square-and-add of each label's own (MOVER: Zou
     & Donner 2008). None where no request has the metric, or a label that counts has none.
     """
     if harmful is None:
-        known = [objective.met(probe.of(objective.metric)) for probe in probes]
-        return share_met(known) if any(map(len, known)) else None
+        known = [found for probe in probes if len(found := probe.of(objective.metric))]
+        return share_within(known, objective) if known else None
     parts = []
     for kind, weight in _weights(harmful):
-        met = [_met(probe, objective, kind) for probe in probes]
-        if not any(map(len, met)):
+        known = [found for probe in probes if len(found := probe.of(objective.metric, kind))]
+        if not known:
             return None
-        parts.append((weight, share_met(met)))
+        parts.append((weight, share_within(known, objective)))
     share = sum(weight * one.estimate for weight, one in parts)
     down = sum((weight * (one.estimate - one.low)) ** 2 for weight, one in parts) ** 0.5
     up = sum((weight * (one.high - one.estimate)) ** 2 for weight, one in parts) ** 0.5
@@ -71,11 +71,6 @@ def tokens_a_request(probes: Sequence[PlanProbe], harmful: float | None) -> floa
     if harmful is None:
         return float(tokens.mean())
     return float(sum(weight * tokens[labels == kind].mean() for kind, weight in _weights(harmful)))
-
-
-def _met(probe: PlanProbe, objective: Objective, kind: bool) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    values = probe.latency_ms[objective.metric][probe.harmful == kind]
-    return objective.met(values[~np.isnan(values)])
 
 
 def _weights(harmful: float) -> list[tuple[bool, float]]:

@@ -41,9 +41,9 @@ class PlanProbe:
     power: Power | None
     invalid: str
 
-    def of(self, metric: str) -> Array:
-        """The latencies of the requests that have one."""
-        values = self.latency_ms[metric]
+    def of(self, metric: str, harmful: bool | None = None) -> Array:
+        """The latencies of the requests that have one: all, or of one kind."""
+        values = self.latency_ms[metric] if harmful is None else self.latency_ms[metric][self.harmful == harmful]
         known: Array = values[~np.isnan(values)]
         return known
 

@@ -130,15 +130,18 @@ def _cost_table(result: PlanResult) -> Table | None:
     energies = [one.energy for one in fleets.values()]
     if not any(one.cost_per_mrequests for one in fleets.values()) and not any(e.kwh_per_mrequests for e in energies):
         return None
+    columns = {
+        "cost/M tokens": [one.cost_per_mtokens for one in fleets.values()],
+        "cost/M requests": [one.cost_per_mrequests for one in fleets.values()],
+        "kWh/M tokens": [one.kwh_per_mtokens for one in energies],
+        "kWh/M requests": [one.kwh_per_mrequests for one in energies],
+    }
+    known = {name: cells for name, cells in columns.items() if any(cells)}
     table = _table("Per million output tokens and per million requests")
-    for name in ("cost/M tokens", "cost/M requests", "kWh/M tokens", "kWh/M requests"):
+    for name in known:
         table.add_column(name, justify="right", overflow="fold")
-    for name, fleet in fleets.items():
-        found = (
-            fleet.cost_per_mtokens, fleet.cost_per_mrequests,
-            fleet.energy.kwh_per_mtokens, fleet.energy.kwh_per_mrequests,
-        )  # fmt: skip
-        table.add_row(plain(name), *(plain(_money(one)) for one in found))
+    for place, name in enumerate(fleets):
+        table.add_row(plain(name), *(plain(_money(cells[place])) for cells in known.values()))
     return table
 
 
