@@ -11,7 +11,7 @@ from profiler.analysis.stats import Interval
 Floats = npt.NDArray[np.float64]
 SPARE_REPLICAS = 1
 """N + 1: one may fail, or be replaced, and the rest still keep the objectives."""
-HOURS_A_DAY = 24.0
+HOURS_A_DAY, HOURS_A_MONTH = 24.0, 730.5
 # A rate that a replica just serves is not to take another one for the sake of a rounding error.
 _EXACT = 1e-9
 

@@ -98,9 +98,17 @@ def share_within(probes: Sequence[Array], objective: Objective) -> Interval:
     Raises:
         ValueError: no request at all.
     """
-    values = np.concatenate(probes)
-    share = float(objective.met(values).mean())
-    return effective_proportion(share, len(values) / _bursts(probes, objective.share, objective.limit_ms))
+    share = float(objective.met(np.concatenate(probes)).mean())
+    return effective_proportion(share, worth(probes, objective))
+
+
+def worth(probes: Sequence[Array], objective: Objective) -> float:
+    """How many independent requests those of `share_within` are worth.
+
+    Raises:
+        ValueError: no request at all.
+    """
+    return sum(map(len, probes)) / _bursts(probes, objective.share, objective.limit_ms)
 
 
 def percentile(probes: Sequence[Array], q: float) -> Interval:
@@ -120,11 +128,11 @@ def percentile(probes: Sequence[Array], q: float) -> Interval:
     estimate = quantile(values, q)
     if not math.isfinite(estimate):
         return Interval(math.inf, -math.inf, math.inf, 0.95)
-    worth = len(values) / _bursts(probes, q, estimate)
+    independent = len(values) / _bursts(probes, q, estimate)
     exact = quantile_interval(values, q)
-    share = effective_proportion(q, worth)
+    share = effective_proportion(q, independent)
     # Where all of so many could lie on one side of the quantile, nothing bounds it there.
-    unbounded = [end**worth > _TAIL for end in (1 - q, q)]
+    unbounded = [end**independent > _TAIL for end in (1 - q, q)]
     ordered = np.sort(values)
     low = -math.inf if unbounded[0] else float(ordered[math.floor(share.low * len(values))])
     high = math.inf if unbounded[1] else float(ordered[min(math.ceil(share.high * len(values)), len(values)) - 1])

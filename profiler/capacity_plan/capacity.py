@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,8 +11,8 @@ from profiler.analysis.capacity import Floats, RateResult, decided
 from profiler.analysis.curve_check import CurveCheck, curve_check
 from profiler.analysis.fleet import whole
 from profiler.analysis.percentile_capacity import RESAMPLES, Reading, read_capacity
-from profiler.analysis.percentiles import Objective
-from profiler.analysis.stats import Interval
+from profiler.analysis.percentiles import Objective, worth
+from profiler.analysis.stats import Interval, min_n_for_quantile
 from profiler.capacity_plan.mix import share_in_mix, why_not
 from profiler.capacity_plan.probes import PlanProbe
 
@@ -25,7 +25,8 @@ class PercentileCapacity:
 
     "At least": no rate tried missed any objective, `hz` is the highest of them, and nothing is known above. `draws_hz`
     (resamples,) holds 0 where a draw has no rate that holds and inf where it has none that misses. `interpolated`:
-    whether `hz` lies between two rates, or is the highest that held since the check did not allow more.
+    whether `hz` lies between two rates, or is the highest that held since the check did not allow more. `seconds`: how
+    long a probe at the highest rate that held must be for its requests to show the percentile; 0 where they do.
     """
 
     state: State
@@ -40,6 +41,7 @@ class PercentileCapacity:
     checks: Mapping[str, CurveCheck]
     notes: tuple[str, ...] = ()
     why: str = ""
+    seconds: float = 0.0
 
     @property
     def safe_draws_hz(self) -> Floats:
@@ -66,16 +68,24 @@ def percentile_capacity(
     readings: dict[Objective, tuple[Reading, bool]] = {}
     notes = []
     for one in objectives:
-        found = _results(by_rate, one, harmful)
-        if not found:
+        seen = _results(by_rate, one, harmful)
+        if not seen:
             notes.append(f"{one.words}: every answer came in one piece: there is no time per token to miss it")
             continue
-        columns = [i for i, rate in enumerate(by_rate) if rate in {result.rate_hz for result in found}]
-        reading = read_capacity(found, one.share, normal[:, columns], places)
+        columns = [i for i, rate in enumerate(by_rate) if rate in {result.rate_hz for result in seen}]
+        reading = read_capacity(seen, one.share, normal[:, columns], places)
         readings[one] = reading, checks[one.name].trusted_between(reading.held_hz, reading.missed_hz)
     if not readings:
         return _none(checks, tuple(by_rate), "no answer has a time that the objectives are on")
-    return _lowest(readings, tuple(by_rate), checks, tuple(notes))
+    found = _lowest(readings, tuple(by_rate), checks, tuple(notes))
+    return found if found.bound is None else replace(found, seconds=_seconds(by_rate[found.held_hz], found.bound))
+
+
+def _seconds(probes: Sequence[PlanProbe], bound: Objective) -> float:
+    """How long the probes would have to be, if they are too short to show the objective."""
+    known = [values for probe in probes if len(values := probe.of(bound.metric))]
+    needed = min_n_for_quantile(bound.share) / worth(known, bound)
+    return needed * sum(map(len, known)) / probes[0].rate_hz if needed > 1 else 0.0
 
 
 def _lowest(

@@ -152,5 +152,5 @@ def _only_one_load(result: RunResult, asked: Asked) -> str:
     share = max(one.share for one in asked.objectives)
     return (
         f"{result.run.path}: a run of `profile` has one load ({load}; requests/s: {said}), so no capacity: add a sweep "
-        f"by `alignment-tax saturate --good-fraction {100 * share:g}%`, the scenario's slo {{{limits}}}"
+        f"by `alignment-tax saturate --curve --good-fraction {100 * share:g}%`, the scenario's slo {{{limits}}}"
     )

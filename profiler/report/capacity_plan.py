@@ -9,7 +9,7 @@ from rich.table import Table
 
 from profiler.analysis.curve_check import TOLERANCE
 from profiler.analysis.displacement import ALL_GUARDS, KvDisplacement
-from profiler.analysis.fleet import SPARE_REPLICAS
+from profiler.analysis.fleet import HOURS_A_MONTH, SPARE_REPLICAS
 from profiler.analysis.stats import Interval
 from profiler.analysis.traffic import FEW_ARRIVALS
 from profiler.capacity_plan.arm import Fleet, More
@@ -52,6 +52,7 @@ def print_plan(result: PlanResult, console: Console) -> None:
         if arm.more is not None:
             console.print(f"[bold]{plain(name)}[/]: {plain(more_words(result, name, arm.more))}", highlight=False)
     if (table := _cost_table(result)) is not None:
+        console.print("Per million output tokens and per million requests:", highlight=False)
         console.print(table)
     for line in (*_traffic_lines(result), *_capacity_lines(result), *_notes(result)):
         console.print(plain(line), highlight=False)
@@ -71,7 +72,10 @@ def more_words(result: PlanResult, arm: str, more: More) -> str:
         return f"costs you {more.bound} {more.gpus} more {unit_word(result.run.manifest, more.gpus)} than {BASELINE}"
     if more.interval is None:
         return f"difference to {BASELINE} not measured: {more.why}"
-    found = more.interval
+    return f"{_more(result, more.interval)}{_a_month(result.asked, more.interval)}"
+
+
+def _more(result: PlanResult, found: Interval) -> str:
     count = abs(found.estimate)
     word = unit_word(result.run.manifest, count)
     if found.estimate == 0:
@@ -80,6 +84,16 @@ def more_words(result: PlanResult, arm: str, more: More) -> str:
         return f"costs you {count:.0f} more {word} ({whole_range(found)}) than {BASELINE}"
     flipped = Interval(-found.estimate, -found.high, -found.low, found.confidence)
     return f"saves you {count:.0f} {word} ({whole_range(flipped)}) against {BASELINE}"
+
+
+def _a_month(asked: Asked, found: Interval) -> str:
+    """What these cost, where there is a price."""
+    if asked.gpu_hour_price is None or found.estimate == 0:
+        return ""
+    price = asked.gpu_hour_price * HOURS_A_MONTH * (1 if found.estimate > 0 else -1)
+    low, high = sorted(price * end for end in (found.low, found.high))
+    cost = Interval(price * found.estimate, low, high, found.confidence)
+    return f": {cost.estimate:.0f} a month ({whole_range(cost)})"
 
 
 def _asked(asked: Asked) -> str:
@@ -137,7 +151,7 @@ def _cost_table(result: PlanResult) -> Table | None:
         "kWh/M requests": [one.kwh_per_mrequests for one in energies],
     }
     known = {name: cells for name, cells in columns.items() if any(cells)}
-    table = _table("Per million output tokens and per million requests")
+    table = _table()
     for name in known:
         table.add_column(name, justify="right", overflow="fold")
     for place, name in enumerate(fleets):
@@ -175,6 +189,11 @@ def _capacity_line(name: str, found: PercentileCapacity, result: PlanResult) -> 
             f"{name}: {found.bound.words} is what ends it, held at {found.held_hz:.3g} and missed at "
             f"{found.missed_hz:.3g} requests/s{how}."
         )
+        if found.seconds:
+            yield (
+                f"{name}: requests come in bursts, and these are too few to show a {found.bound.name.split('_')[1]}: "
+                f"`alignment-tax saturate --curve --probe-seconds {math.ceil(found.seconds)}` narrows the interval."
+            )
     yield from (f"{name}: {note}." for note in found.notes)
     if judged_elsewhere(result.run.manifest, name):
         yield f"{name}: a guard asks an endpoint: its machines are not counted."
@@ -185,7 +204,7 @@ def _sweep_command(asked: Asked) -> str:
     limits = ", ".join(f"{one.metric}: {one.limit_ms:g}" for one in asked.objectives)
     share = 100 * max(one.share for one in asked.objectives)
     mix = "" if asked.harmful is None else f" and `prompts: {{harmful_fraction: {asked.harmful:g}}}`"
-    return f"run `alignment-tax saturate --good-fraction {share:g}%` with `slo: {{{limits}}}`{mix}"
+    return f"run `alignment-tax saturate --curve --good-fraction {share:g}%` with `slo: {{{limits}}}`{mix}"
 
 
 def _traffic_lines(result: PlanResult) -> Iterator[str]:
@@ -255,7 +274,7 @@ def memory_lines(found: KvDisplacement | NotMeasured) -> Iterator[str]:
         yield f"Concurrency lost to memory, {who}: {lost} of {whole} requests ({one.share:.1%} of the KV pool)."
 
 
-def _table(title: str | None = None) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+def _table() -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("arm", overflow="fold")
     return table

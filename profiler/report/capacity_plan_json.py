@@ -82,6 +82,7 @@ def _capacity(found: PercentileCapacity) -> dict[str, Any]:
         "missed_hz": found.missed_hz if math.isfinite(found.missed_hz) else None,
         "interpolated": found.interpolated,
         "rates_hz": list(found.rates_hz),
+        "probe_seconds_needed": found.seconds or None,
         "notes": list(found.notes),
         "not_measured": found.why or None,
     }

@@ -37,7 +37,7 @@ def _whole_percent(share: float) -> str:
 def whole_range(interval: Interval) -> str:
     """The ends of an interval of whole things: "2–4", "-1 to 3"; "?" for an end that the data do not bound."""
     low, high = (f"{end + 0.0:.0f}" if math.isfinite(end) else "?" for end in (interval.low, interval.high))
-    return f"{low} to {high}" if interval.low < 0 else f"{low}–{high}"
+    return f"{low} to {high}" if -math.inf < interval.low < 0 else f"{low}–{high}"
 
 
 def with_half_width(interval: Interval) -> str:

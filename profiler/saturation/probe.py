@@ -24,13 +24,14 @@ _LAG_SHARE_OF_SLO = 0.1
 class Goal:
     """What is looked for: the highest rate, to within `resolution`, at which `good_fraction` of requests are good.
 
-    A probe sends requests for `probe_seconds`, longer where so few would not show it.
+    A probe sends requests for `probe_seconds`, longer where so few would not show it. `curve`: also probe lower rates.
     """
 
     slo: SloConfig
     good_fraction: float = 0.9
     resolution: float = 0.05
     probe_seconds: float = 30.0
+    curve: bool = False
 
 
 @dataclass(frozen=True)
