@@ -73,7 +73,7 @@ def _objective(text: str) -> Objective:
         near = get_close_matches(name, [f"{metric}_p99" for metric in _METRICS], n=1)
         cure = f"did you mean `{near[0]}`?" if near else "there are ttft, tpot and e2el with any percentile: ttft_p99"
         raise ValueError(f"no metric {name!r}: {cure}")
-    share = float(matched[2]) / 100
+    share = round(float(matched[2]) / 100, 6)
     if not 0 < share < 1:
         raise ValueError(f"{name}: a percentile lies between 0 and 100, neither of them: write {matched[1]}_p99")
     bound = _LIMIT.fullmatch(limit)
