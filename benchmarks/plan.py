@@ -1,8 +1,8 @@
 """Does the plan's queueing check predict? p99 at rates that no fit has seen, then measured.
 
-Eight rates are fitted, five between them are left out: the curve that the eight choose (`profiler.analysis.load_curve`)
+Some rates are fitted, five between them are left out: the curve that the fit chooses (`profiler.analysis.load_curve`)
 predicts the p99 of TTFT and of E2EL at each of the five, which is then compared with the one measured there. Rates
-are shares of what a closed loop with every seat taken does; all thirteen are measured in random order.
+are shares of what a closed loop with every seat taken does; all are measured in random order.
 
     modelled  the modelled engine in virtual time, thousands of requests a rate; bar: median error 10 %
     vllm      the embedded model on vLLM, answers of two tokens; bar 20 %; null where vLLM is not installed, or with
@@ -18,7 +18,7 @@ import asyncio
 import json
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,6 +47,8 @@ from profiler.trial import Workload, run_trial
 SCENARIO = Path(__file__).parent.parent / "scenarios" / "quickstart.yaml"
 FITTED = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 LEFT_OUT = (0.35, 0.45, 0.55, 0.65, 0.75)
+ON_VLLM = FITTED[1:]  # the lowest rate takes the longest, and says the least
+LATE_MS, LAG_SHARE = 10.0, 0.1
 METRICS = ("ttft_ms", "e2el_ms")
 # Like a small model on a GPU: a step of some ms, a little longer for each sequence in it.
 MACHINE = ModelParameters(
@@ -98,46 +100,75 @@ class Predicted:
         return abs(self.said / self.measured.estimate - 1)
 
 
-async def measured(rig: Rig, requests: Callable[[float], int]) -> dict[float, PlanProbe]:
-    """Every rate's probe, by its share of the closed loop's throughput; `requests(throughput)` are sent at each."""
+@dataclass(frozen=True)
+class Load:
+    """Which shares of the throughput are fitted, how many requests each gets in all, and in how many rounds.
+
+    A probe whose requests were sent late was disturbed by something else on the machine, whatever its latencies: it is
+    measured again, while `again_s` seconds last.
+    """
+
+    fitted: tuple[float, ...]
+    requests: Callable[[float], int]
+    rounds: int = 1
+    again_s: float = 0.0
+
+
+Found = dict[float, list[PlanProbe]]
+
+
+async def measured(rig: Rig, load: Load) -> Found:
+    """Every rate's probes, by its share of the closed loop's throughput; each round in an order of its own."""
     top_hz = await rig.throughput_hz()
-    n = requests(top_hz)
-    print(f"closed loop: {top_hz:.3g} requests/s; {n} requests a rate, {n - round(RAMP_SHARE * n)} of them counted")
-    found, shares = {}, [*FITTED, *LEFT_OUT]
-    random.Random(7).shuffle(shares)
-    for seed, share in enumerate(shares):
-        probe = read_probe(await rig.probe(share * top_hz, n, seed), math.inf)
+    n = load.requests(top_hz) // load.rounds
+    print(f"closed loop: {top_hz:.3g} requests/s; {load.rounds} x {n} requests a rate, {1 - RAMP_SHARE:.0%} counted")
+    due = [share for _ in range(load.rounds) for share in (*load.fitted, *LEFT_OUT)]
+    order = random.Random(7)
+    found: Found = {share: [] for share in due}
+    seed, late, left_ns = 0, 0, round(load.again_s * 1e9)
+    order.shuffle(due)
+    while due:
+        share = due.pop()
+        began_ns = rig.clock()
+        trial = await rig.probe(share * top_hz, n, seed)
+        probe, seed = read_probe(trial, LATE_MS / LAG_SHARE), seed + 1
         assert probe is not None
-        found[share] = probe
+        if probe.invalid:
+            late += 1
+            left_ns -= rig.clock() - began_ns
+            if left_ns > 0:
+                due.insert(0, share)
+                continue
+        found[share].append(probe)
+    if late:
+        print(f"{late} probe(s) were sent late (lag p99 over {LATE_MS:g} ms): the machine had other work")
     return found
 
 
-def predictions(found: Mapping[float, PlanProbe]) -> list[Predicted]:
+def predictions(found: Found, fitted: tuple[float, ...]) -> list[Predicted]:
     """What the fitted rates say of those left out."""
     made = []
     for metric in METRICS:
-        said = {q: _curve(found, metric, q) for q in (0.99, 0.9)}
+        said = {q: _curve(found, fitted, metric, q) for q in (0.99, 0.9)}
         for share in LEFT_OUT:
-            probe = found[share]
-            values = probe.of(metric)
+            rate_hz, values = found[share][0].rate_hz, [probe.of(metric) for probe in found[share]]
             curve, predict = said[0.99]
-            p90 = said[0.9][1](probe.rate_hz) / quantile(values, 0.9) - 1
-            made.append(
-                Predicted(metric, probe.rate_hz, curve, predict(probe.rate_hz), percentile([values], 0.99), abs(p90))
-            )
+            p90 = said[0.9][1](rate_hz) / quantile(np.concatenate(values), 0.9) - 1
+            made.append(Predicted(metric, rate_hz, curve, predict(rate_hz), percentile(values, 0.99), abs(p90)))
     return made
 
 
-def _curve(found: Mapping[float, PlanProbe], metric: str, q: float) -> tuple[str, Callable[[float], float]]:
-    rates = [found[share].rate_hz for share in FITTED]
-    fitted = best_curve(rates, [quantile(found[share].of(metric), q) for share in FITTED])
+def _curve(found: Found, shares: tuple[float, ...], metric: str, q: float) -> tuple[str, Callable[[float], float]]:
+    rates = [found[share][0].rate_hz for share in shares]
+    seen = [quantile(np.concatenate([probe.of(metric) for probe in found[share]]), q) for share in shares]
+    fitted = best_curve(rates, seen)
     assert fitted is not None
     return fitted.name, lambda rate: fitted.predict(rate) or math.inf
 
 
-def print_engine(name: str, found: Mapping[float, PlanProbe]) -> float:
+def print_engine(name: str, found: Found, fitted: tuple[float, ...]) -> float:
     """Print predicted beside measured; the larger of the metrics' median errors."""
-    made = predictions(found)
+    made = predictions(found, fitted)
     print(
         f"\n{name}: p99, ms{'':<8} {'rate':>6} {'curve':>6} {'predicted':>10} {'measured':>9} {'95 %':>19} {'error':>6}"
     )
@@ -156,20 +187,20 @@ def print_engine(name: str, found: Mapping[float, PlanProbe]) -> float:
     return max(medians.values())
 
 
-def modelled(requests: int) -> dict[float, PlanProbe]:
+def modelled(requests: int) -> Found:
     """The modelled engine's probes."""
     scenario = load_scenario(SCENARIO).model_copy(update={"output": OutputConfig(length="natural", max_tokens=64)})
     sets = read_prompt_sets(scenario)
 
-    async def run() -> dict[float, PlanProbe]:
+    async def run() -> Found:
         engine = ModelledEngine(MACHINE, now_ns=now_ns, seed=3)
         rig = Rig(Tap(engine), now_ns, scenario, sets, MACHINE.max_num_seqs)
-        return await measured(rig, lambda _: requests)
+        return await measured(rig, Load(FITTED, lambda _: requests))
 
     return run_virtual(run)
 
 
-async def on_vllm(seconds: float) -> dict[float, PlanProbe]:
+async def on_vllm(seconds: float) -> Found:
     """The embedded model's, with as many requests a rate as the time allows."""
     from time import monotonic_ns
 
@@ -180,10 +211,11 @@ async def on_vllm(seconds: float) -> dict[float, PlanProbe]:
     scenario = load_scenario(SCENARIO).only(["input"])
     update = {"output": OutputConfig(length="fixed", max_tokens=2), "judge_answers": False}
     scenario = scenario.model_copy(update=update)
-    per_request = sum(1 / share for share in (*FITTED, *LEFT_OUT))
+    each_s = sum(1 / share for share in (*ON_VLLM, *LEFT_OUT))
     async with open_bench(scenario, str(SCENARIO), Console(stderr=True)) as bench:
         rig = Rig(Tap(bench.engine), monotonic_ns, scenario, read_prompt_sets(scenario), 16)
-        return await measured(rig, lambda top_hz: max(100, int(seconds * top_hz / per_request)))
+        load = Load(ON_VLLM, lambda top_hz: max(200, int(seconds * top_hz / each_s)), rounds=2, again_s=0.3 * seconds)
+        return await measured(rig, load)
 
 
 def coverage(repeats: int, requests: int = 4000) -> float:
@@ -230,12 +262,12 @@ def main() -> None:
     """Measure, print, then the figures as JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--no-vllm", action="store_true", help="leave the real engine out")
-    parser.add_argument("--seconds", type=float, default=480.0, help="for the rates on vLLM, all together")
+    parser.add_argument("--seconds", type=float, default=420.0, help="for the rates on vLLM, all together")
     parser.add_argument("--requests", type=int, default=MODELLED_REQUESTS, help="a rate, on the modelled engine")
     parser.add_argument("--repeats", type=int, default=200, help="sweeps of the queue")
     options = parser.parse_args()
     figures: dict[str, float | None] = {
-        "median_error_modelled": round(print_engine("modelled engine", modelled(options.requests)), 4),
+        "median_error_modelled": round(print_engine("modelled engine", modelled(options.requests), FITTED), 4),
         "coverage_queue": round(coverage(options.repeats), 4),
         "median_error_vllm": None,
     }
@@ -243,7 +275,7 @@ def main() -> None:
         print("\nvLLM: not measured: " + ("left out (--no-vllm)" if options.no_vllm else "it is not installed"))
     else:
         found = asyncio.run(on_vllm(options.seconds))
-        figures["median_error_vllm"] = round(print_engine("embedded model on vLLM", found), 4)
+        figures["median_error_vllm"] = round(print_engine("embedded model on vLLM", found, ON_VLLM), 4)
     print(json.dumps({"bench": "plan", "figures": figures}))
 
 

@@ -1,7 +1,6 @@
 """How many replicas a rate takes, and what they cost, each with the interval that the capacity's draws give it."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +13,6 @@ SPARE_REPLICAS = 1
 HOURS_A_DAY, HOURS_A_MONTH = 24.0, 730.5
 # A rate that a replica just serves is not to take another one for the sake of a rounding error.
 _EXACT = 1e-9
-
-
-@dataclass(frozen=True)
-class Replica:
-    """One replica: the rate that it serves, its draws (0: none known to hold, inf: none seen to miss), and its GPUs."""
-
-    capacity_hz: float
-    draws_hz: Floats
-    gpus: int
 
 
 def replicas(capacity_hz: npt.ArrayLike, rate_hz: npt.ArrayLike, headroom: float) -> Floats:
@@ -57,3 +47,8 @@ def difference(mine: Floats, baseline: Floats) -> Floats:
     """Draw by draw; NaN where both are infinite."""
     with np.errstate(invalid="ignore"):
         return np.asarray(mine - baseline, dtype=np.float64)
+
+
+def scaled(one: Interval, by: float) -> Interval:
+    """An interval in another unit; `by` is above 0."""
+    return Interval(one.estimate * by, one.low * by, one.high * by, one.confidence)

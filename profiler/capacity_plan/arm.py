@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from profiler.analysis.fleet import HOURS_A_DAY, difference, replicas, whole
+from profiler.analysis.fleet import HOURS_A_DAY, difference, replicas, scaled, whole
 from profiler.analysis.power_at_rate import J_PER_KWH, Floats, Power, power_curve, watts_at
 from profiler.analysis.stats import Interval
+from profiler.analysis.traffic import Traffic
 from profiler.capacity_plan.asked import Asked
 from profiler.capacity_plan.capacity import PercentileCapacity
 
@@ -77,20 +78,20 @@ def fleet_of(
     count = float(replicas(found.hz, asked.serve_hz, asked.headroom))
     energy = energy_of(powers, asked, count, drawn, tokens) if powers else elsewhere
     kept = whole(count, drawn)
-    mean_gpus = _scaled(kept, gpus)
+    mean_gpus = scaled(kept, gpus)
     a_request_h = 1 / (3600 * asked.mean_hz)
-    hardware = None if asked.gpu_hour_price is None else _scaled(mean_gpus, asked.gpu_hour_price * a_request_h)
+    hardware = None if asked.gpu_hour_price is None else scaled(mean_gpus, asked.gpu_hour_price * a_request_h)
     per_request = _with_energy(hardware, energy, asked)
     return Fleet(
         kept,
         gpus,
         mean_gpus,
-        _scaled(mean_gpus, HOURS_A_DAY),
+        scaled(mean_gpus, HOURS_A_DAY),
         tokens,
-        _scaled(per_request, _MILLION / tokens) if per_request is not None and tokens else None,
-        _scaled(per_request, _MILLION) if per_request is not None else None,
+        scaled(per_request, _MILLION / tokens) if per_request is not None and tokens else None,
+        scaled(per_request, _MILLION) if per_request is not None else None,
         energy,
-        None if asked.traffic is None else _over_trace(found.hz, draws_hz, asked, gpus, kept),
+        None if asked.traffic is None else _over_trace(asked.traffic, found.hz, draws_hz, asked.headroom, gpus, kept),
         drawn * gpus,
     )
 
@@ -112,8 +113,8 @@ def energy_of(powers: Sequence[Power], asked: Asked, count: float, drawn: Floats
     bounds = Interval(
         one, found.low * min(p.low for p in powers), found.high * max(p.high for p in powers), found.confidence
     )
-    per_request = _scaled(bounds, 1 / asked.mean_hz / J_PER_KWH)
-    return Energy(_scaled(per_request, _MILLION / tokens) if tokens else None, _scaled(per_request, _MILLION), of)
+    per_request = scaled(bounds, 1 / asked.mean_hz / J_PER_KWH)
+    return Energy(scaled(per_request, _MILLION / tokens) if tokens else None, scaled(per_request, _MILLION), of)
 
 
 def more_than(mine: Fleet | None, found: PercentileCapacity, base: Fleet | None, its: PercentileCapacity) -> More:
@@ -133,27 +134,21 @@ def more_than(mine: Fleet | None, found: PercentileCapacity, base: Fleet | None,
     return More(None, why="no rate tried missed the SLO: run `alignment-tax saturate` with this SLO")
 
 
-def _over_trace(hz: float, draws_hz: Floats, asked: Asked, gpus: int, peak: Interval) -> OverTrace:
-    traffic = asked.traffic
-    assert traffic is not None
+def _over_trace(traffic: Traffic, hz: float, draws_hz: Floats, headroom: float, gpus: int, peak: Interval) -> OverTrace:
     hours = traffic.hours_s / 3600
-    by_hour = replicas(hz, traffic.hours_hz, asked.headroom)
-    drawn = replicas(draws_hz[:, None], traffic.hours_hz[None, :], asked.headroom)
-    scaled = whole(float(by_hour @ hours) * gpus, drawn @ hours * gpus)
-    return OverTrace(tuple(int(one) for one in by_hour.tolist()), scaled, _scaled(peak, gpus * traffic.seconds / 3600))
+    by_hour = replicas(hz, traffic.hours_hz, headroom)
+    drawn = replicas(draws_hz[:, None], traffic.hours_hz[None, :], headroom)
+    hourly = whole(float(by_hour @ hours) * gpus, drawn @ hours * gpus)
+    return OverTrace(tuple(int(one) for one in by_hour.tolist()), hourly, scaled(peak, gpus * traffic.seconds / 3600))
 
 
 def _with_energy(hardware: Interval | None, energy: Energy, asked: Asked) -> Interval | None:
     """Money a request: hardware, energy, or both, where there is a price."""
     power = None
     if asked.kwh_price is not None and energy.kwh_per_mrequests is not None:
-        power = _scaled(energy.kwh_per_mrequests, asked.kwh_price / _MILLION)
+        power = scaled(energy.kwh_per_mrequests, asked.kwh_price / _MILLION)
     if hardware is None or power is None:
         return power if hardware is None else hardware
     return Interval(
         hardware.estimate + power.estimate, hardware.low + power.low, hardware.high + power.high, hardware.confidence
     )
-
-
-def _scaled(one: Interval, by: float) -> Interval:
-    return Interval(one.estimate * by, one.low * by, one.high * by, one.confidence)

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from profiler.analysis.percentiles import Objective, parse_objectives
-from profiler.analysis.tax import RunResult, analyse
+from profiler.analysis.tax import RunResult
 from profiler.analysis.traffic import Traffic, traffic_of
 from profiler.capacity_plan.asked import Asked
 from profiler.capacity_plan.result import PlanResult, plan
@@ -136,7 +136,7 @@ def _runs(paths: list[Path], asked: Asked) -> tuple[StoredRun, list[RunResult]]:
         raise UserError(f"{sweeps[1].path} and {sweeps[0].path} are both saturation sweeps: name one")
     if not sweeps:
         raise UserError(_only_one_load(profiled(paths[0]), asked))
-    return sweeps[0], [analyse(run) for run in map(finished_run, paths) if run.manifest.get("kind") != KIND]
+    return sweeps[0], [profiled(path) for path in paths if path.resolve() != sweeps[0].path]
 
 
 def _only_one_load(result: RunResult, asked: Asked) -> str:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from profiler.analysis.curve_check import TOLERANCE
 from profiler.analysis.displacement import ALL_GUARDS, KvDisplacement
-from profiler.analysis.fleet import HOURS_A_MONTH, SPARE_REPLICAS
+from profiler.analysis.fleet import HOURS_A_MONTH, SPARE_REPLICAS, scaled
 from profiler.analysis.stats import Interval
 from profiler.analysis.traffic import FEW_ARRIVALS
 from profiler.capacity_plan.arm import Fleet, More
@@ -82,18 +82,20 @@ def _more(result: PlanResult, found: Interval) -> str:
         return f"costs you no more {unit_word(result.run.manifest, 2)} than {BASELINE} ({whole_range(found)})"
     if found.estimate > 0:
         return f"costs you {count:.0f} more {word} ({whole_range(found)}) than {BASELINE}"
-    flipped = Interval(-found.estimate, -found.high, -found.low, found.confidence)
-    return f"saves you {count:.0f} {word} ({whole_range(flipped)}) against {BASELINE}"
+    return f"saves you {count:.0f} {word} ({whole_range(_negated(found))}) against {BASELINE}"
 
 
 def _a_month(asked: Asked, found: Interval) -> str:
     """What these cost, where there is a price."""
     if asked.gpu_hour_price is None or found.estimate == 0:
         return ""
-    price = asked.gpu_hour_price * HOURS_A_MONTH * (1 if found.estimate > 0 else -1)
-    low, high = sorted(price * end for end in (found.low, found.high))
-    cost = Interval(price * found.estimate, low, high, found.confidence)
+    size = found if found.estimate > 0 else _negated(found)
+    cost = scaled(size, asked.gpu_hour_price * HOURS_A_MONTH)
     return f": {cost.estimate:.0f} a month ({whole_range(cost)})"
+
+
+def _negated(one: Interval) -> Interval:
+    return Interval(-one.estimate, -one.high, -one.low, one.confidence)
 
 
 def _asked(asked: Asked) -> str:

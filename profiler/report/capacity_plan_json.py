@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from profiler.analysis.displacement import KvDisplacement
-from profiler.analysis.fleet import SPARE_REPLICAS
+from profiler.analysis.fleet import HOURS_A_MONTH, SPARE_REPLICAS, scaled
 from profiler.analysis.stats import Interval
 from profiler.analysis.traffic import WINDOW_S
 from profiler.capacity_plan.arm import Fleet, More
@@ -95,6 +95,7 @@ def _fleet(fleet: Fleet) -> dict[str, Any]:
         "gpus_per_replica": fleet.gpus_per_replica,
         "gpus": interval_json(fleet.gpus),
         "gpu_hours_a_day": interval_json(fleet.gpu_hours_a_day),
+        "gpu_hours_a_month": interval_json(scaled(fleet.gpus, HOURS_A_MONTH)),
         "tokens_a_request": fleet.tokens_a_request,
         "cost_per_million_tokens": interval_json(fleet.cost_per_mtokens),
         "cost_per_million_requests": interval_json(fleet.cost_per_mrequests),
