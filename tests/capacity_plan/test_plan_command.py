@@ -235,6 +235,8 @@ def test_a_trace_is_served_at_its_busiest_minute(
     over = found["arms"]["none"]["fleet"]["over_trace"]
     # 10, 50 and 1/60 requests/s of 16 a replica, and a spare one.
     assert over["replicas_by_hour"] == [2, 5, 2]
+    low, high = found["arms"]["none"]["fleet"]["replicas"]["ci95"]
+    assert 4 <= low <= 5 <= high <= 6
     assert over["gpu_hours_scaled"]["estimate"] == 9
     assert over["gpu_hours_peak"]["estimate"] == 15
     text = as_text(capsys, arguments)
