@@ -92,7 +92,12 @@ def _record(index: int, ttft_ms: float, harmful: bool, blocks: bool) -> RequestR
 
 
 def _samples(watts: float) -> Samples:
-    """30 s of one card's energy counter."""
-    facts = {"began_ns": 10**9, "ended_ns": 31 * 10**9, "gpus": [{"source": "gpu0"}], "rapl": [], "processes": {}}
-    times = np.array([10**9, 31 * 10**9])
-    return Samples(facts, (("gpu0", "energy_j"),), np.zeros(2, np.int64), times, np.array([0.0, 30.0 * watts]))
+    """30 s of one card's energy counter, and of a guard's process that holds 100 MiB."""
+    process = {"pid": 7, "ppid": 1, "role": "guard_workers", "born": False}
+    facts = {
+        "began_ns": 10**9, "ended_ns": 31 * 10**9, "gpus": [{"source": "gpu0"}], "rapl": [], "processes": [process],
+    }  # fmt: skip
+    keys = (("gpu0", "energy_j"), ("process:7", "pss_bytes"))
+    times = np.array([10**9, 31 * 10**9, 10**9, 31 * 10**9])
+    values = np.array([0.0, 30.0 * watts, 100 * 2.0**20, 100 * 2.0**20])
+    return Samples(facts, keys, np.array([0, 0, 1, 1]), times, values)

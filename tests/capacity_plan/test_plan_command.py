@@ -114,6 +114,21 @@ def test_without_a_meter_energy_is_not_measured_and_says_why(
     assert "Energy (n/m): not measured: NVML: no driver: install one; the cost is without energy." in text
 
 
+def test_memory_that_guards_hold_is_said_in_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Blocks of 1 MiB and 100 tokens; a request has 30 of prompt and 20 of answer.
+    facts = {
+        "model": "m", "engine": "vllm", "vllm_version": "0.32.0", "device": "cpu", "device_name": "a cpu",
+        "kv_blocks": "1000", "kv_pool_tokens": "100000", "kv_pool_bytes": str(1000 << 20),
+    }  # fmt: skip
+    run = stored_sweep(
+        tmp_path / "sweep", limits={"none": 20.0}, watts=lambda rate: 100.0, changed={"facts": facts}, requests=300
+    )
+    text = as_text(capsys, planned(run))
+    assert "memory, all guards together: 200.0 of 2000.0 requests (10.0% of the KV pool)." in text
+    assert "machine-hours a day" in text and "GPU" not in text
+    assert as_json(capsys, planned(run))["memory"]["arms"]["all guards"]["requests_lost"] == 200
+
+
 def test_cards_of_a_replica_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = stored_sweep(
         tmp_path / "sweep",
