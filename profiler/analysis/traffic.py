@@ -5,6 +5,7 @@ the rate over it decides whether the objective holds, and about as long as a rep
 shorter can be answered by starting one.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,10 +54,11 @@ def traffic_of(arrivals_ns: npt.ArrayLike, mean_hz: float | None = None) -> Traf
     seconds = float(at_s[-1])
     counts = np.searchsorted(at_s, at_s + WINDOW_S, side="left") - np.arange(len(at_s))
     scale = 1.0 if mean_hz is None else mean_hz * seconds / len(at_s)
-    hour = np.minimum(at_s // HOUR_S, np.ceil(seconds / HOUR_S) - 1).astype(np.int64)
-    busiest = np.zeros(int(hour[-1]) + 1)
-    np.maximum.at(busiest, hour, counts)
-    lasted = np.minimum(HOUR_S, seconds - HOUR_S * np.arange(len(busiest)))
+    # What is left of less than a window is no hour: it belongs to the last.
+    hours = max(1, math.ceil((seconds - WINDOW_S) / HOUR_S))
+    busiest, lasted = np.zeros(hours), np.full(hours, HOUR_S)
+    np.maximum.at(busiest, np.minimum(at_s // HOUR_S, hours - 1).astype(np.int64), counts)
+    lasted[-1] = seconds - HOUR_S * (hours - 1)
     return Traffic(
         seconds,
         len(at_s),

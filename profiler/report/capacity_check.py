@@ -42,7 +42,7 @@ def _table(check: CurveCheck) -> Table:
 def _cells(one: CheckedRate) -> tuple[str, ...]:
     low, high = (f"{end:.4g}" if math.isfinite(end) else "?" for end in (one.measured.low, one.measured.high))
     predicted = "-" if one.predicted is None else f"{one.predicted:.4g}"
-    off = "-" if one.off is None else f"{100 * one.off:+.0f} %"
+    off = "-" if one.off is None else f"{round(100 * one.off) + 0.0:+.0f} %"
     measured = plain(f"{one.measured.estimate:.4g} [{low}, {high}]")
     return f"{one.rate_hz:.3g}", str(one.requests), measured, predicted, off, "parts" if one.parts else ""
 

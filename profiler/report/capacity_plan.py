@@ -51,8 +51,7 @@ def print_plan(result: PlanResult, console: Console) -> None:
     for name, arm in result.arms.items():
         if arm.more is not None:
             console.print(f"[bold]{plain(name)}[/]: {plain(more_words(result, name, arm.more))}", highlight=False)
-    if (table := _cost_table(result)) is not None:
-        console.print("Per million output tokens and per million requests:", highlight=False)
+    for table in _cost_tables(result):
         console.print(table)
     for line in (*_traffic_lines(result), *_capacity_lines(result), *_notes(result)):
         console.print(plain(line), highlight=False)
@@ -140,34 +139,30 @@ def _end(value: float) -> str:
     return f"{value:.3g}" if math.isfinite(value) else "?"
 
 
-def _cost_table(result: PlanResult) -> Table | None:
-    """None where there is neither a price nor a meter."""
+def _cost_tables(result: PlanResult) -> Iterator[Table]:
+    """Money, and energy, by million output tokens and million requests; none of what has neither price nor meter."""
     fleets = {name: arm.fleet for name, arm in result.arms.items() if arm.fleet is not None}
-    energies = [one.energy for one in fleets.values()]
-    if not any(one.cost_per_mrequests for one in fleets.values()) and not any(e.kwh_per_mrequests for e in energies):
-        return None
-    columns = {
-        "cost/M tokens": [one.cost_per_mtokens for one in fleets.values()],
-        "cost/M requests": [one.cost_per_mrequests for one in fleets.values()],
-        "kWh/M tokens": [one.kwh_per_mtokens for one in energies],
-        "kWh/M requests": [one.kwh_per_mrequests for one in energies],
-    }
-    known = {name: cells for name, cells in columns.items() if any(cells)}
-    table = _table()
-    for name in known:
-        table.add_column(name, justify="right", overflow="fold")
-    for place, name in enumerate(fleets):
-        table.add_row(plain(name), *(plain(_money(cells[place])) for cells in known.values()))
-    return table
+    money = [(one.cost_per_mtokens, one.cost_per_mrequests) for one in fleets.values()]
+    energy = [(one.energy.kwh_per_mtokens, one.energy.kwh_per_mrequests) for one in fleets.values()]
+    for what, cells in (("cost", money), ("kWh", energy)):
+        if any(one is not None for pair in cells for one in pair):
+            table = _table()
+            for of in ("output tokens", "requests"):
+                table.add_column(f"{what} a million {of}", justify="right", overflow="fold")
+            for name, pair in zip(fleets, cells, strict=True):
+                table.add_row(plain(name), *(plain(_money(one)) for one in pair))
+            yield table
 
 
 def _money(one: Interval | None) -> str:
     if one is None:
         return "n/m"
-    largest = one.high if math.isfinite(one.high) else one.estimate
-    digits = 0 if largest >= 1000 else 1 if largest >= 100 else 2 if largest >= 1 else 4
-    low, high = (f"{end:.{digits}f}" if math.isfinite(end) else "?" for end in (one.low, one.high))
-    return f"{one.estimate:.{digits}f} [{low}, {high}]"
+    return f"{_three(one.estimate)} [{_three(one.low)}, {_three(one.high)}]"
+
+
+def _three(value: float) -> str:
+    """Three digits, or all of a larger whole number."""
+    return "?" if not math.isfinite(value) else f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _capacity_lines(result: PlanResult) -> Iterator[str]:

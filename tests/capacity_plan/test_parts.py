@@ -173,6 +173,12 @@ def test_the_busiest_minute_is_the_busiest(times_s: list[float], scale: float) -
     assert (again.mean_hz, again.peak_hz) == pytest.approx((scale * found.mean_hz, scale * found.peak_hz))
 
 
+def test_a_remainder_shorter_than_a_minute_is_no_hour() -> None:
+    whole_hours = traffic_of(np.array([0, 1800, 3600, 7201]) * 10**9)
+    assert whole_hours.hours_s.tolist() == [3600.0, 3601.0]
+    assert traffic_of(np.array([0, 7300]) * 10**9).hours_s.tolist() == [3600.0, 3600.0, 100.0]
+
+
 def queue_probe(rate_hz: float, n: int, rng: np.random.Generator) -> PlanProbe:
     """An M/D/1 queue of 10 ms a request, by Lindley's recursion."""
     arrived, work = np.cumsum(rng.exponential(1 / rate_hz, n)), np.arange(n) * 0.01

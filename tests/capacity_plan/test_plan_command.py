@@ -74,7 +74,7 @@ def test_the_sentence_and_the_table_fit_80_columns(sweep: Path, capsys: pytest.C
     said = " ".join(text.split())
     assert "guard: costs you 9 more GPUs (" in said or "guard: costs you 8 more GPUs (" in said
     assert "guard: TTFT p99 is what ends it, held at 7.6 and missed at 8.4 requests/s." in said
-    assert "cost/M tokens" in said and "kWh/M requests" in said
+    assert "cost a million output tokens" in said and "kWh a million requests" in said
 
 
 def test_markdown_has_the_same(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
