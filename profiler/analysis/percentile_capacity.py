@@ -4,6 +4,18 @@ Between the highest rate that held and the lowest that did not, nothing was meas
 between the logarithms of the shares that missed: the chance of a long wait in a queue falls exponentially in what it
 has to spare, P(W > t) ~ exp(-t (limit - rate)) (Kingman 1970; exact for M/M/1). The interval trusts no shape: each
 draw puts the crossing anywhere between its two rates, all places alike.
+
+Coverage at 95 % on M/D/1 queues (p99 of the response, 7 to 11 rates, 200 sweeps each; % of the sweeps that missed the
+objective at some rate), and with intervals that take requests for independent (60 sweeps each):
+
+    limit        requests a rate, counted     this    independent
+    5 services     800                        100     97
+    5 services   3,200                        100     98
+    13 services    480                         98     38
+    13 services  1,600                         99     69
+    21 services  1,600                         91     not tried (the highest rate is 1 % above the truth)
+
+It is wider than it must be where bursts are short: a probe of a few hundred requests says little of a p99.
 """
 
 import math
