@@ -1,4 +1,4 @@
-"""The command line: `alignment-tax profile | report | gate | compare | history | sweep | saturate | doctor | ...`."""
+"""The command line: `alignment-tax profile | report | gate | compare | history | plan | sweep | ...`."""
 
 import argparse
 import sys
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from guards.assets import AssetError
 from guards.loading import GuardConfigError
 from guards.scorers.worker import WorkerDied
-from profiler.commands import calibrate, compare, doctor, gate, history, profile, report, saturate, sweep
+from profiler.commands import calibrate, compare, doctor, gate, history, plan, profile, report, saturate, sweep
 from profiler.commands.pipe import reader_may_leave
 from profiler.errors import UserError
 from profiler.report.live.events import EventConsole
 from profiler.report.text import printable
 
-_COMMANDS = (profile, report, gate, compare, history, sweep, saturate, doctor, calibrate)
+_COMMANDS = (profile, report, gate, compare, history, sweep, saturate, plan, doctor, calibrate)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -139,16 +139,23 @@ def capacity_tax(
     return Interval(estimate, min(low, estimate), max(high, estimate), 0.95)
 
 
+def drawn_shares(results: Sequence[RateResult], normal: Floats) -> Floats:
+    """Every rate's share drawn anew with the spread of its interval.
+
+    `normal` has shape (resamples, rates) and is standard normal; so has the answer, which may leave 0 to 1.
+    """
+    shares = np.array([[r.share.estimate, r.share.low, r.share.high] for r in results])
+    # An interval near 0 or 1 is longer on its inner side.
+    reach = np.where(normal < 0, shares[:, 0] - shares[:, 1], shares[:, 2] - shares[:, 0]) / _Z95
+    return np.asarray(shares[:, 0] + normal * reach, dtype=np.float64)
+
+
 def _drawn(results: Sequence[RateResult], required: float, rng: np.random.Generator, resamples: int) -> Floats:
     """Capacities of `resamples` draws, shape (resamples,): the first or last rate where a draw has no bracket."""
     ordered = sorted(results, key=lambda r: r.rate_hz)
     rates = np.array([r.rate_hz for r in ordered])
-    shares = np.array([[r.share.estimate, r.share.low, r.share.high] for r in ordered])
     weights = [float(r.weight) for r in ordered]
-    normal = rng.standard_normal((resamples, len(ordered)))
-    # An interval near 0 or 1 is longer on its inner side.
-    reach = np.where(normal < 0, shares[:, 0] - shares[:, 1], shares[:, 2] - shares[:, 0]) / _Z95
-    drawn = shares[:, 0] + normal * reach
+    drawn = drawn_shares(ordered, rng.standard_normal((resamples, len(ordered))))
     return np.array([_crossing(rates, non_increasing(each, weights), required) for each in drawn])
 
 

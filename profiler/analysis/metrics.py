@@ -82,7 +82,8 @@ def trial_metrics(trial: StoredTrial) -> TrialMetrics:
     )
 
 
-def _latencies_ms(table: pa.Table) -> dict[str, Array]:
+def latency_by_request(table: pa.Table) -> dict[str, Array]:
+    """Each request's latencies in ms, shape (requests,), in the table's order; NaN where a request has none."""
     scheduled, first, last = (ints(table, name) for name in ("scheduled_ns", "first_ns", "last_ns"))
     tokens = ints(table, "output_tokens")
     answered = (first > 0) & ~failed(table)
@@ -90,10 +91,14 @@ def _latencies_ms(table: pa.Table) -> dict[str, Array]:
     after = tokens - first_tokens(table)
     several = answered & (after > 0) & (last > first)
     return {
-        "ttft_ms": (first - scheduled)[answered] / 1e6,
-        "tpot_ms": (last - first)[several] / 1e6 / after[several],
-        "e2el_ms": (last - scheduled)[answered] / 1e6,
+        "ttft_ms": np.where(answered, (first - scheduled) / 1e6, np.nan),
+        "tpot_ms": np.where(several, (last - first) / 1e6 / np.maximum(after, 1), np.nan),
+        "e2el_ms": np.where(answered, (last - scheduled) / 1e6, np.nan),
     }
+
+
+def _latencies_ms(table: pa.Table) -> dict[str, Array]:
+    return {name: values[~np.isnan(values)] for name, values in latency_by_request(table).items()}
 
 
 def failed(table: pa.Table) -> Bools:

@@ -186,7 +186,7 @@ def _requests(trial: StoredTrial) -> _Requests:
     what = outcome.copy()
     for ended, word in _BLOCKS.items():
         what[_is(outcome, Outcome.BLOCKED.value) & _is(reason, ended)] = word
-    made, finished = _engine_tokens(table)
+    made, finished = engine_tokens(table)
     what[(what == _BLOCKS["blocked"]) & (finished > 0)] = REFUSED
     return _Requests(ints(table, "index"), _texts(table, "label"), what, np.array([*latencies, made], np.float64))
 
@@ -199,7 +199,7 @@ def _is(texts: _Texts, value: str) -> Bools:
     return np.asarray(texts == value, dtype=np.bool_)
 
 
-def _engine_tokens(table: pa.Table) -> tuple[Array, Array]:
+def engine_tokens(table: pa.Table) -> tuple[Array, Array]:
     """Tokens that the engine made for each request, all and in calls that ended; `calls_of` would read every chunk."""
     calls = np.asarray(pc.fill_null(pc.list_value_length(table["engine_calls"]), 0).to_numpy(), dtype=np.int64)
     flat = pc.list_flatten(table["engine_calls"])

@@ -39,6 +39,11 @@ def add(commands: Commands) -> None:
         "--probe-seconds", type=float, default=unless.probe_seconds,
         help=f"how long a probe lasts, at least (default: {unless.probe_seconds:g})",
     )  # fmt: skip
+    parser.add_argument(
+        "--curve",
+        action="store_true",
+        help="also probe lower rates: the load-latency curve that `plan` checks itself on",
+    )
     parser.add_argument("--report", type=Path, metavar="RUN", help="show a stored sweep again instead")
     parser.add_argument("--format", choices=("terminal", "json"), default="terminal")
     add_talk_flags(parser)
@@ -92,7 +97,7 @@ def _goal(options: argparse.Namespace) -> Goal:
     )
     if not 0 < options.probe_seconds < math.inf:
         raise UserError(f"--probe-seconds: {options.probe_seconds:g} is no time: give seconds above 0")
-    return Goal(SloConfig(), good, resolution, options.probe_seconds)
+    return Goal(SloConfig(), good, resolution, options.probe_seconds, options.curve)
 
 
 def _inside(flag: str, text: str) -> float:

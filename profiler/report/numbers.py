@@ -34,6 +34,12 @@ def _whole_percent(share: float) -> str:
     return f"{percent:+.0f}" if abs(percent) < _MOST_PERCENT else ">" if percent > 0 else "<"
 
 
+def whole_range(interval: Interval) -> str:
+    """The ends of an interval of whole things: "2–4", "-1 to 3"; "?" for an end that the data do not bound."""
+    low, high = (f"{end + 0.0:.0f}" if math.isfinite(end) else "?" for end in (interval.low, interval.high))
+    return f"{low} to {high}" if -math.inf < interval.low < 0 else f"{low}–{high}"
+
+
 def with_half_width(interval: Interval) -> str:
     """An estimate and how far it may be off: "+20.5 ±4.7"; "0" for what was nothing in every block."""
     if interval.estimate == interval.half_width == 0:

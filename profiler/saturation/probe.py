@@ -24,13 +24,14 @@ _LAG_SHARE_OF_SLO = 0.1
 class Goal:
     """What is looked for: the highest rate, to within `resolution`, at which `good_fraction` of requests are good.
 
-    A probe sends requests for `probe_seconds`, longer where so few would not show it.
+    A probe sends requests for `probe_seconds`, longer where so few would not show it. `curve`: also probe lower rates.
     """
 
     slo: SloConfig
     good_fraction: float = 0.9
     resolution: float = 0.05
     probe_seconds: float = 30.0
+    curve: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def probe_of(trial: StoredTrial, goal: Goal) -> Probe:
     good = good_requests(table, goal.slo)
     seconds = max((info.ended_ns - info.started_ns) / 1e9, 1e-9)
     counted = np.zeros_like(good) if info.stopped else good[round(RAMP_SHARE * len(good)) :]
-    late = "" if info.rate_hz is None else _late(trial, goal.slo)
+    late = "" if info.rate_hz is None else lateness(trial, min(stated(goal.slo).values()))
     throughput_hz = int(np.count_nonzero(ints(table, "first_ns"))) / seconds
     return Probe(info.arm, info.block, info.rate_hz, counted, throughput_hz, info.stopped, late)
 
@@ -79,11 +80,10 @@ def results(probes: Iterable[Probe], required: float) -> list[RateResult]:
     return found
 
 
-def _late(trial: StoredTrial, slo: SloConfig) -> str:
-    """Why the load was not the one asked for, if it was not."""
+def lateness(trial: StoredTrial, tightest_ms: float) -> str:
+    """Why the load was not the one asked for, if it was not; `tightest_ms` is the SLO's tightest limit."""
     lag_ms = (ints(trial.table, "sent_ns") - ints(trial.table, "scheduled_ns")) / 1e6
     worst_ms = quantile(lag_ms, 0.99) if len(lag_ms) else 0.0
-    tightest_ms = min(stated(slo).values())
     if worst_ms <= max(LAG_LIMIT_MS, _LAG_SHARE_OF_SLO * tightest_ms):
         return ""
     return (

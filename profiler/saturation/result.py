@@ -41,6 +41,7 @@ def goal_record(goal: Goal) -> dict[str, Any]:
         "good_fraction": goal.good_fraction,
         "resolution": goal.resolution,
         "probe_seconds": goal.probe_seconds,
+        "curve": goal.curve,
     }
 
 

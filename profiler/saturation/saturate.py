@@ -9,7 +9,7 @@ from rich.console import Console
 from profiler.analysis.goodput import stated
 from profiler.engines.vllm_args import check_engine_settings, installed_vllm, prepare_environment
 from profiler.errors import UserError
-from profiler.experiment import stacks_of
+from profiler.experiment import Experiment, stacks_of
 from profiler.profile import Finished, manifest, open_bench, prompt_sets, until_stopped
 from profiler.records.store import create_run
 from profiler.report.saturation import teller
@@ -49,5 +49,10 @@ async def saturate(scenario: Scenario, where: str, out: Path, goal: Goal, consol
         facts.pop("planned_trials", None)  # a search does not know how long it takes
         said = {"id": run_id, "kind": KIND, **facts, KIND: goal_record(goal)}
         run = await asyncio.to_thread(create_run, out, run_id, said)
-        sweep = Sweep(scenario, sets, goal, bench.engine, stacks_of(scenario, bench), run)
-        return Finished(run, await until_stopped(sweep.execute(teller(console, goal)), run))
+        sweep = Sweep(scenario, sets, goal, bench.engine, stacks_of(scenario, bench), run, metered=bench)
+
+        async def idle_then_sweep() -> str:
+            await Experiment(scenario, sets, bench, run).idle()
+            return await sweep.execute(teller(console, goal))
+
+        return Finished(run, await until_stopped(idle_then_sweep(), run))

@@ -13,17 +13,31 @@ _PROBES_AN_ARM = 40
 # How far from the closed loop's throughput a bracket is looked for.
 _FURTHEST = 64.0
 _FIRST_STEP, _STEP = 1.5, 2.0
+# Where a load-latency curve begins to bend; the search itself has the rates above.
+_CURVE = (0.25, 0.5, 0.65, 0.8)
 
 
 def next_rate_hz(probes: Sequence[Probe], goal: Goal) -> float | None:
     """The rate of an arm's next probe, requests/s; None when its search is over.
 
     Up or down from the closed loop's throughput until the objectives hold at one rate and not at another, by
-    the monotone fit of `capacity`, then the geometric mean of the two until they are within the resolution.
+    the monotone fit of `capacity`, then the geometric mean of the two until they are within the resolution; then,
+    for a curve, some shares of the closed loop's throughput.
     """
-    start_hz, seen = _start_hz(probes), results(probes, goal.good_fraction)
+    start_hz = _start_hz(probes)
     if not start_hz or _late(probes) or len(probes) > _PROBES_AN_ARM:
         return None
+    return _searched_hz(probes, goal, start_hz) or _curve_hz(probes, goal, start_hz)
+
+
+def _curve_hz(probes: Sequence[Probe], goal: Goal, start_hz: float) -> float | None:
+    """The next rate of the load-latency curve that has not been probed, if there is to be one."""
+    rates = [share * start_hz for share in _CURVE] if goal.curve else []
+    return next((rate for rate in rates if not any(probe.rate_hz == rate for probe in probes)), None)
+
+
+def _searched_hz(probes: Sequence[Probe], goal: Goal, start_hz: float) -> float | None:
+    seen = results(probes, goal.good_fraction)
     if not seen:
         return start_hz
     for result in seen:

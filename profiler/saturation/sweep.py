@@ -13,12 +13,13 @@ import numpy as np
 from guards.generation import Generator
 from profiler.analysis.backlog import BacklogWatch
 from profiler.analysis.goodput import fewest_requests
+from profiler.analysis.resources import readings_of
 from profiler.engines.engine import Engine
-from profiler.experiment import warm_up
+from profiler.experiment import Bench, warm_up
 from profiler.load import quiet_gc, schedule
 from profiler.prompts import PromptSets
-from profiler.records.record import RequestRecord, TrialInfo
-from profiler.records.store import StoredTrial, as_table, write_trial
+from profiler.records.record import Readings, RequestRecord, TrialInfo
+from profiler.records.store import StoredTrial, as_table, write_stored
 from profiler.saturation.probe import RAMP_SHARE, Goal, Probe, probe_of
 from profiler.saturation.search import next_rate_hz
 from profiler.scenario import ClosedLoad, PoissonLoad, Scenario
@@ -34,7 +35,10 @@ _DRAIN_S, _DRAIN_LOOK_S = 60.0, 0.02
 
 @dataclass(frozen=True)
 class Sweep:
-    """One sweep of the arms in `stacks`, stored in the folder `run` probe by probe."""
+    """One sweep of the arms in `stacks`, stored in the folder `run` probe by probe.
+
+    `metered` is whose meters sample each probe, from its first request until the engine has nothing left to do.
+    """
 
     scenario: Scenario
     sets: PromptSets
@@ -43,6 +47,7 @@ class Sweep:
     stacks: Mapping[str, Generator]
     run: Path
     now_ns: Callable[[], int] = time.monotonic_ns
+    metered: Bench | None = None
 
     async def execute(self, told: Callable[[Probe], None]) -> str:
         """Warm up, then probe until no arm's search goes on; returns why it ended. `told` gets each probe.
@@ -81,19 +86,26 @@ class Sweep:
         await self.engine.reset_prefix_cache()
         gc.collect()  # only what the probes since the start have left
         before = self.engine.counters()
+        if self.metered is not None:
+            await asyncio.to_thread(self.metered.meters.begin, self.metered.roles())
         found = await self._trial(planned)
         await self._drained()
+        samples = None
+        if self.metered is not None:
+            samples = await asyncio.to_thread(self.metered.meters.end, self.metered.roles())
         after = self.engine.counters()
         info = replace(
             planned,
             started_ns=found.started_ns,
             ended_ns=found.ended_ns,
+            readings=Readings() if samples is None else readings_of(samples),
             aborted_requests=after.aborted - before.aborted,
             engine_tokens=sum(call.output_tokens for record in found.records for call in record.engine_calls),
             stopped=found.stopped,
         )
-        await asyncio.to_thread(write_trial, self.run, info, found.records)
-        return probe_of(StoredTrial(info, as_table(info, found.records)), self.goal)
+        trial = StoredTrial(info, as_table(info, found.records), samples)
+        await asyncio.to_thread(write_stored, self.run, trial)
+        return probe_of(trial, self.goal)
 
     async def _trial(self, planned: TrialInfo) -> Outcomes:
         work = self._work(planned.block, planned.rate_hz)

@@ -9,6 +9,8 @@ from profiler.engines.modelled import ModelledEngine
 from profiler.engines.modelled_parameters import ModelParameters
 from profiler.engines.tap import Tap
 from profiler.engines.virtual_time import InlineThreadsLoop, now_ns, run_virtual
+from profiler.experiment import Bench
+from profiler.meters.meters import Meters
 from profiler.prompts import read_prompt_sets
 from profiler.records.store import create_run, read_run
 from profiler.saturation.probe import Goal, Probe
@@ -35,8 +37,9 @@ def sweep(
     guards: Mapping[str, Sequence[Guard]],
     machine: ModelParameters = ONE_AT_A_TIME,
     told: Callable[[Probe], None] = lambda probe: None,
+    meters: Meters | None = None,
 ) -> Path:
-    """Run a sweep of the baseline and of `guards`; the folder of the run."""
+    """Run a sweep of the baseline and of `guards`, whose probes `meters` sample; the folder of the run."""
     what = scenario(goal.slo, *guards)
     manifest = {
         "id": "sweep",
@@ -51,7 +54,8 @@ def sweep(
     async def execute() -> None:
         engine = ModelledEngine(machine, now_ns=now_ns)
         stacks = {arm: stack(Tap(engine), mine) for arm, mine in {BASELINE: (), **guards}.items()}
-        await Sweep(what, read_prompt_sets(what), goal, engine, stacks, folder, now_ns).execute(told)
+        metered = None if meters is None else Bench(engine, {}, meters)
+        await Sweep(what, read_prompt_sets(what), goal, engine, stacks, folder, now_ns, metered).execute(told)
 
     run_virtual(execute, InlineThreadsLoop)
     return folder

@@ -22,6 +22,7 @@ from profiler.cli import main
 from profiler.engines.modelled import ModelledEngine
 from profiler.engines.modelled_parameters import ModelParameters
 from profiler.engines.tap import Tap
+from profiler.meters.meters import open_meters
 from profiler.profile import until_stopped
 from profiler.prompts import read_prompt_sets
 from profiler.records.store import create_run, read_run
@@ -225,6 +226,33 @@ def test_a_run_that_is_no_sweep_is_refused(capsys: pytest.CaptureFixture[str], r
     del manifest["kind"]
     (copy / "run.json").write_text(json.dumps(manifest))
     assert "not a saturation sweep" in refused(capsys, "--report", str(copy))
+
+
+def test_a_probe_is_metered_from_its_first_request_to_its_last(tmp_path: Path) -> None:
+    with open_meters(tmp_path / "no powercap") as meters:
+        folder = sweep(tmp_path, Goal(SloConfig(e2el_ms=9.0), probe_seconds=0.1), {}, meters=meters)
+    trials = read_run(folder).trials
+    assert trials
+    for trial in trials:
+        assert trial.samples is not None and trial.samples.facts["sweeps"] >= 0
+        assert trial.info.readings.cpu_s is not None and trial.info.readings.cpu_s >= 0
+
+
+def test_a_curve_has_rates_below_those_of_the_search() -> None:
+    plain, curve = searched_rates(curve=False), searched_rates(curve=True)
+    assert curve[: len(plain)] == plain
+    assert curve[len(plain) :] == [25.0, 50.0, 65.0, 80.0]
+
+
+def searched_rates(*, curve: bool) -> list[float]:
+    """Of an arm that holds up to 95 requests/s, and 100 with users who wait for their answers."""
+    goal = replace(SHORT, curve=curve)
+    probes = [Probe(BASELINE, 0, None, np.ones(8, dtype=bool), 100.0, "", "")]
+    rates = []
+    while (rate_hz := next_rate_hz(probes, goal)) is not None:
+        rates.append(rate_hz)
+        probes.append(Probe(BASELINE, len(probes), rate_hz, np.full(60, rate_hz <= 95), rate_hz, "", ""))
+    return rates
 
 
 def test_ctrl_c_keeps_the_probes_that_were_finished(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Statistics of the tax: pure functions over arrays; the block is the unit of replication."""
 
+from profiler.analysis.stats.autocorrelation import autocorrelation_time, effective_proportion
 from profiler.analysis.stats.bootstrap import quantile_difference, quantile_estimate
 from profiler.analysis.stats.calibration import coverage, proportion, root_mean_square_error
 from profiler.analysis.stats.clustered import clustered_estimate, clustered_mean
@@ -38,10 +39,12 @@ __all__ = [
     "Ranking",
     "SequentialRule",
     "TEstimate",
+    "autocorrelation_time",
     "average_precision",
     "clustered_estimate",
     "clustered_mean",
     "coverage",
+    "effective_proportion",
     "holm",
     "independent_difference",
     "interaction",

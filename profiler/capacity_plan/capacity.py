@@ -1,0 +1,147 @@
+"""One arm's capacity under every objective at once, from its probes."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from profiler.analysis.capacity import Floats, RateResult, decided
+from profiler.analysis.curve_check import CurveCheck, curve_check
+from profiler.analysis.fleet import whole
+from profiler.analysis.percentile_capacity import RESAMPLES, Reading, read_capacity
+from profiler.analysis.percentiles import Objective, worth
+from profiler.analysis.stats import Interval, min_n_for_quantile
+from profiler.capacity_plan.mix import share_in_mix, why_not
+from profiler.capacity_plan.probes import PlanProbe
+
+State = Literal["measured", "at least", "not measured"]
+
+
+@dataclass(frozen=True)
+class PercentileCapacity:
+    """The highest rate of one replica, requests/s. `bound` is the objective that ends it, `rates_hz` the rates tried.
+
+    "At least": no rate tried missed any objective, `hz` is the highest of them, and nothing is known above. `draws_hz`
+    (resamples,) holds 0 where a draw has no rate that holds and inf where it has none that misses. `interpolated`:
+    whether `hz` lies between two rates, or is the highest that held since the check did not allow more. `seconds`: how
+    long a probe at the highest rate that held must be for its requests to show the percentile; 0 where they do.
+    """
+
+    state: State
+    hz: float
+    interval: Interval | None
+    bound: Objective | None
+    held_hz: float
+    missed_hz: float
+    interpolated: bool
+    draws_hz: Floats
+    rates_hz: tuple[float, ...]
+    checks: Mapping[str, CurveCheck]
+    notes: tuple[str, ...] = ()
+    why: str = ""
+    seconds: float = 0.0
+
+    @property
+    def safe_draws_hz(self) -> Floats:
+        """The draws, where none that misses was seen at the highest rate tried."""
+        return np.minimum(self.draws_hz, max(self.rates_hz, default=0.0))
+
+
+def percentile_capacity(
+    probes: Sequence[PlanProbe], objectives: Sequence[Objective], harmful: float | None, seed: Sequence[int]
+) -> PercentileCapacity:
+    """Each objective by itself at every rate, then the lowest of their capacities, draw by draw.
+
+    The objectives of a draw are off in the same direction at a rate, since they are the same requests', and cross at
+    the same place in their brackets.
+    """
+    by_rate = _by_rate(probes)
+    checks = {one.name: _check(by_rate, one) for one in objectives}
+    if not by_rate:
+        return _none(checks, (), "no valid probe at a rate of its own: run the sweep again")
+    if harmful is not None and (why := why_not([one for found in by_rate.values() for one in found], harmful)):
+        return _none(checks, tuple(by_rate), why)
+    rng = np.random.default_rng(list(seed))
+    normal, places = rng.standard_normal((RESAMPLES, len(by_rate))), rng.uniform(size=RESAMPLES)
+    readings: dict[Objective, tuple[Reading, bool]] = {}
+    notes = []
+    for one in objectives:
+        seen = _results(by_rate, one, harmful)
+        if not seen:
+            notes.append(f"{one.words}: every answer came in one piece: there is no time per token to miss it")
+            continue
+        columns = [i for i, rate in enumerate(by_rate) if rate in {result.rate_hz for result in seen}]
+        reading = read_capacity(seen, one.share, normal[:, columns], places)
+        readings[one] = reading, checks[one.name].trusted_between(reading.held_hz, reading.missed_hz)
+    if not readings:
+        return _none(checks, tuple(by_rate), "no answer has a time that the objectives are on")
+    found = _lowest(readings, tuple(by_rate), checks, tuple(notes))
+    return found if found.bound is None else replace(found, seconds=_seconds(by_rate[found.held_hz], found.bound))
+
+
+def _seconds(probes: Sequence[PlanProbe], bound: Objective) -> float:
+    """How long the probes would have to be, if they are too short to show the objective."""
+    known = [values for probe in probes if len(values := probe.of(bound.metric))]
+    needed = min_n_for_quantile(bound.share) / worth(known, bound)
+    return needed * sum(map(len, known)) / probes[0].rate_hz if needed > 1 else 0.0
+
+
+def _lowest(
+    readings: Mapping[Objective, tuple[Reading, bool]],
+    rates: tuple[float, ...],
+    checks: Mapping[str, CurveCheck],
+    notes: tuple[str, ...],
+) -> PercentileCapacity:
+    draws = np.min([reading.draws_hz for reading, _ in readings.values()], axis=0)
+    bound, (lowest, trusted) = min(readings.items(), key=lambda found: _estimate_hz(*found[1]))
+    hz = _estimate_hz(lowest, trusted)
+    if hz == 0:
+        why = f"{bound.words} is above {bound.limit_ms:g} ms even at {rates[0]:.3g} requests/s, the lowest rate tried"
+        return _none(checks, rates, why)
+    if math.isinf(hz):
+        return PercentileCapacity(
+            "at least", rates[-1], None, None, rates[-1], math.inf, False, draws, rates, checks, notes
+        )
+    interval = whole(hz, draws)
+    return PercentileCapacity(
+        "measured", hz, interval, bound, lowest.held_hz, lowest.missed_hz, trusted, draws, rates, checks, notes
+    )
+
+
+def _estimate_hz(reading: Reading, trusted: bool) -> float:
+    """Between the two rates only where the curve was checked and agrees."""
+    return reading.crossing_hz if trusted or math.isinf(reading.missed_hz) else reading.held_hz
+
+
+def _none(checks: Mapping[str, CurveCheck], rates: tuple[float, ...], why: str) -> PercentileCapacity:
+    return PercentileCapacity(
+        "not measured", math.nan, None, None, 0.0, math.inf, False, np.zeros(RESAMPLES), rates, checks, (), why
+    )
+
+
+def _by_rate(probes: Sequence[PlanProbe]) -> dict[float, list[PlanProbe]]:
+    """The valid probes, the lowest rate first."""
+    found: dict[float, list[PlanProbe]] = {}
+    for probe in sorted(probes, key=lambda one: one.rate_hz):
+        if not probe.invalid and len(probe.harmful):
+            found.setdefault(probe.rate_hz, []).append(probe)
+    return found
+
+
+def _results(by_rate: Mapping[float, Sequence[PlanProbe]], one: Objective, harmful: float | None) -> list[RateResult]:
+    found = []
+    for rate, probes in by_rate.items():
+        share = share_in_mix(probes, one, harmful)
+        if share is not None:
+            weight = sum(len(probe.of(one.metric)) for probe in probes)
+            found.append(RateResult(rate, share, weight, decided(share, one.share)))
+    return found
+
+
+def _check(by_rate: Mapping[float, Sequence[PlanProbe]], one: Objective) -> CurveCheck:
+    """Over the rates below the first at which a backlog grew: above it there is no percentile to predict."""
+    ends = min((rate for rate, probes in by_rate.items() if any(p.stopped for p in probes)), default=math.inf)
+    arrays = {rate: [p.of(one.metric) for p in probes] for rate, probes in by_rate.items() if rate < ends}
+    return curve_check(arrays, one.share)

@@ -1,0 +1,334 @@
+"""`alignment-tax plan` on a stored sweep whose capacities are known: what is printed, and what is refused."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from profiler.analysis.fleet import SPARE_REPLICAS
+from profiler.cli import main
+from tests.capacity_plan.stored_sweep import LIMITS, SLO, SLO_MS, TRUTH, stored_sweep
+from tests.gate.stored import stored_run
+
+RATE, HEADROOM = 100.0, 0.3
+
+
+def replicas(capacity_hz: float, rate_hz: float = RATE) -> int:
+    return math.ceil(rate_hz / (capacity_hz * (1 - HEADROOM))) + SPARE_REPLICAS
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The guard halves the capacity; a card draws 100 W and 10 W more for each request/s."""
+    return stored_sweep(tmp_path_factory.mktemp("plan") / "sweep", watts=lambda rate: 100 + 10 * rate, idle_w=100.0)
+
+
+def planned(run: Path | list[Path], *flags: str, rate: str = "100") -> tuple[str, ...]:
+    runs = run if isinstance(run, list) else [run]
+    return "plan", *map(str, runs), "--rate", rate, "--slo", SLO, "--headroom", "30%", *flags
+
+
+def as_json(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> Any:
+    assert main([*arguments, "--format", "json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def as_text(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> str:
+    """What is printed, in one line."""
+    assert main(arguments) == 0
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_each_arm_has_its_capacity_and_its_replicas(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = as_json(capsys, planned(sweep))
+    assert (found["schema"], found["kind"], found["unit"]) == (1, "plan", "GPU")
+    for arm, limit in LIMITS.items():
+        truth, capacity = TRUTH * limit, found["arms"][arm]["capacity"]
+        assert capacity["state"] == "measured" and capacity["bound"] == "ttft_p99" and capacity["interpolated"]
+        assert capacity["rate_hz"] == pytest.approx(truth, rel=0.04)
+        assert (capacity["held_hz"], capacity["missed_hz"]) == (0.76 * limit, 0.84 * limit)
+        assert capacity["ci95"][0] <= truth <= capacity["ci95"][1]
+        fleet = found["arms"][arm]["fleet"]
+        low, high = fleet["replicas"]["ci95"]
+        assert low <= replicas(truth) <= high and low <= fleet["replicas"]["estimate"] <= high
+        assert fleet["gpu_hours_a_day"]["estimate"] == 24 * fleet["gpus"]["estimate"]
+
+
+def test_the_difference_is_drawn_jointly(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = as_json(capsys, planned(sweep, rate="1000"))
+    low, high = found["arms"]["guard"]["more"]["gpus"]["ci95"]
+    true = replicas(TRUTH * LIMITS["guard"], 1000) - replicas(TRUTH * LIMITS["none"], 1000)
+    assert low <= true <= high
+    mine, base = (found["arms"][arm]["fleet"]["gpus"]["ci95"] for arm in ("guard", "none"))
+    # Subtracting the ends of two intervals would be wider.
+    assert high - low < (mine[1] - base[0]) - (mine[0] - base[1])
+
+
+def test_the_sentence_and_the_table_fit_80_columns(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(planned(sweep, "--gpu-cost", "2.50/h", "--kwh", "0.12")) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines()[:-1])) <= 80
+    said = " ".join(text.split())
+    assert "guard: costs you 9 more GPUs (" in said or "guard: costs you 8 more GPUs (" in said
+    assert "guard: TTFT p99 is what ends it, held at 7.6 and missed at 8.4 requests/s." in said
+    assert "cost a million output tokens" in said and "kWh a million requests" in said
+
+
+def test_markdown_has_the_same(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*planned(sweep), "--format", "markdown"]) == 0
+    page = capsys.readouterr().out
+    assert "| arm | requests/s a replica | replicas | GPUs | GPU-hours a day |" in page
+    assert "more GPUs (" in page
+
+
+def test_cost_and_energy_are_those_of_the_whole_fleet(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = as_json(capsys, planned(sweep, "--gpu-cost", "2.50/h", "--kwh", "0.12"))
+    fleet = found["arms"]["none"]["fleet"]
+    gpus = fleet["gpus"]["estimate"]
+    kwh = (gpus * 100 + 10 * RATE) / RATE / 3.6e6 * 1e6
+    assert fleet["energy"]["kwh_per_million_requests"]["estimate"] == pytest.approx(kwh)
+    assert fleet["energy"]["kwh_per_million_tokens"]["estimate"] == pytest.approx(kwh / 20)
+    cost = gpus * 2.50 / 3600 / RATE * 1e6 + 0.12 * kwh
+    assert fleet["cost_per_million_requests"]["estimate"] == pytest.approx(cost)
+    assert fleet["cost_per_million_tokens"]["estimate"] == pytest.approx(cost / 20)
+
+
+def test_power_is_not_read_outside_the_rates_that_were_metered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = stored_sweep(tmp_path / "sweep", limits={"none": 20.0}, watts=lambda rate: 100 + 10 * rate)
+    energy = as_json(capsys, planned(run, rate="1"))["arms"]["none"]["fleet"]["energy"]
+    assert energy["kwh_per_million_requests"] is None
+    assert energy["not_measured"] == "a replica would do 0.5 requests/s, and power was metered from 4 to 18.4"
+
+
+def test_without_a_meter_energy_is_not_measured_and_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = {"gpu": "NVML: no driver: install one"}
+    run = stored_sweep(tmp_path / "sweep", limits={"none": 20.0}, changed={"not_measured": absent})
+    text = as_text(capsys, planned(run, "--kwh", "0.12"))
+    assert "Energy (n/m): not measured: NVML: no driver: install one; the cost is without energy." in text
+
+
+def test_memory_that_guards_hold_is_said_in_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Blocks of 1 MiB and 100 tokens; a request has 30 of prompt and 20 of answer.
+    facts = {
+        "model": "m", "engine": "vllm", "vllm_version": "0.32.0", "device": "cpu", "device_name": "a cpu",
+        "kv_blocks": "1000", "kv_pool_tokens": "100000", "kv_pool_bytes": str(1000 << 20),
+    }  # fmt: skip
+    run = stored_sweep(
+        tmp_path / "sweep", limits={"none": 20.0}, watts=lambda rate: 100.0, changed={"facts": facts}, requests=300
+    )
+    text = as_text(capsys, planned(run))
+    assert "memory, all guards together: 200.0 of 2000.0 requests (10.0% of the KV pool)." in text
+    assert "machine-hours a day" in text and "GPU" not in text
+    assert as_json(capsys, planned(run))["memory"]["arms"]["all guards"]["requests_lost"] == 200
+
+
+def test_cards_of_a_replica_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = stored_sweep(
+        tmp_path / "sweep",
+        engine={"tensor_parallel_size": 2, "pipeline_parallel_size": 2},
+        changed={"placements": {"guard": "cuda:1+cuda:5"}},
+    )
+    arms = as_json(capsys, planned(run))["arms"]
+    for arm, cards in (("none", 4), ("guard", 5)):
+        fleet = arms[arm]["fleet"]
+        assert fleet["gpus_per_replica"] == cards
+        assert fleet["gpus"]["estimate"] == cards * fleet["replicas"]["estimate"]
+
+
+def test_where_no_rate_missed_the_answer_is_a_bound(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("plan", str(sweep), "--rate", "100", "--slo", "ttft_p99=10s")
+    found = as_json(capsys, arguments)
+    capacity = found["arms"]["none"]["capacity"]
+    assert (capacity["state"], capacity["rate_hz"]) == ("at least", pytest.approx(0.92 * 20))
+    text = as_text(capsys, arguments)
+    assert "none: at least 18.4 requests/s: no rate tried missed the SLO." in text
+    assert "at most 7" in text
+    assert "guard: difference to none not measured: no rate tried missed the SLO" in text
+
+
+def test_a_baseline_that_never_missed_bounds_the_difference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # The baseline is three times faster than its rates would have it.
+    run = stored_sweep(tmp_path / "sweep", scale=lambda arm, share, harmful: 0.3 if arm == "none" else 1.0)
+    more = as_json(capsys, planned(run))["arms"]["guard"]["more"]
+    assert more["bound"] == "at least" and more["gpus"] is None
+    sure = replicas(0.84 * 10) - replicas(0.92 * 20)
+    assert sure <= more["bound_gpus"] <= replicas(TRUTH * 10) - replicas(0.92 * 20)
+    assert f"costs you at least {more['bound_gpus']} more GPUs than none" in as_text(capsys, planned(run))
+
+
+def test_where_every_rate_misses_there_is_no_capacity(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = as_text(capsys, ("plan", str(sweep), "--rate", "100", "--slo", "ttft_p99=40ms"))
+    assert (
+        "none (n/m): not measured: TTFT p99 is above 40 ms even at 4 requests/s, the lowest rate tried: run "
+        "`alignment-tax saturate --curve --good-fraction 99%` with `slo: {ttft_ms: 40}`"
+    ) in text
+
+
+def test_objectives_hold_each_by_itself(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Every answer takes 52.6 ms a token, at any rate.
+    kept = as_json(capsys, ("plan", str(sweep), "--rate", "9", "--slo", f"{SLO},tpot_p99=53ms"))
+    assert kept["arms"]["none"]["capacity"]["bound"] == "ttft_p99"
+    text = as_text(capsys, ("plan", str(sweep), "--rate", "9", "--slo", f"{SLO},tpot_p99=52ms"))
+    assert "TPOT p99 is above 52 ms even at 4 requests/s" in text
+
+
+def test_where_curve_and_measurement_part_nothing_is_read_between_rates(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cliff(arm: str, share: float, harmful: bool) -> float:
+        """At 0.76, the highest rate that holds, the latency is a third of what the other rates foretell."""
+        return 0.33 if share == 0.76 else 1.0
+
+    run = stored_sweep(tmp_path / "sweep", limits={"none": 20.0}, scale=cliff)
+    found = as_json(capsys, planned(run))["arms"]["none"]
+    assert not found["capacity"]["interpolated"]
+    assert found["capacity"]["rate_hz"] == found["capacity"]["held_hz"] == pytest.approx(15.2)
+    parted = [rate["rate_hz"] for rate in found["checks"]["ttft_p99"]["rates"] if rate["parts"]]
+    assert 15.2 in parted
+    text = as_text(capsys, planned(run))
+    assert "held at 15.2 and missed at 16.8 requests/s; nothing is read between them (see the check)." in text
+    assert "parts" in text
+
+
+def test_too_few_rates_are_not_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = stored_sweep(tmp_path / "sweep", limits={"none": 20.0}, shares=(0.5, 0.7, 0.9))
+    assert "3 rates without a growing backlog: a check needs 5" in as_text(capsys, planned(run))
+    assert not as_json(capsys, planned(run))["arms"]["none"]["capacity"]["interpolated"]
+
+
+def test_another_mix_counts_each_label_by_its_share(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Harmful requests wait three times as long, for the same work.
+    run = stored_sweep(
+        tmp_path / "sweep", limits={"none": 20.0}, harmful=0.3, scale=lambda arm, share, bad: 3.0 if bad else 1.0
+    )
+    own = as_json(capsys, planned(run))["arms"]["none"]["capacity"]["rate_hz"]
+    few = as_json(capsys, planned(run, "--harmful", "0.1%"))["arms"]["none"]["capacity"]["rate_hz"]
+    assert own == pytest.approx(20 * (1 - 3 * 0.967 * 50 / SLO_MS), rel=0.06)
+    assert few == pytest.approx(20 * TRUTH, rel=0.06)
+    assert "assumed that a request of either label is as much work" in as_text(capsys, planned(run, "--harmful", "2%"))
+
+
+def test_a_guard_that_blocks_early_is_not_reweighted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = stored_sweep(tmp_path / "sweep", harmful=0.3, blocking=("guard",))
+    arms = as_json(capsys, planned(run, "--harmful", "2%"))["arms"]
+    assert arms["none"]["capacity"]["state"] == "measured" and arms["guard"]["fleet"] is None
+    text = as_text(capsys, planned(run, "--harmful", "2%"))
+    assert "guard (n/m): not measured: at 0.02 harmful the engine has +40 % tokens generated a request" in text
+    assert "and `prompts: {harmful_fraction: 0.02}`" in text
+
+
+def test_a_sweep_without_harmful_requests_cannot_tell(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "not measured: no harmful request in this sweep" in as_text(capsys, planned(sweep, "--harmful", "2%"))
+
+
+def trace(path: Path, per_minute: Mapping[int, int], minutes: int) -> Path:
+    """So many requests, evenly spaced, in the minutes named, and one in each other."""
+    rows = [
+        f"{60 * minute + 60 * i / n},100,20"
+        for minute in range(minutes)
+        for n in [per_minute.get(minute, 1)]
+        for i in range(n)
+    ]
+    path.write_text("\n".join(["timestamp,prompt_tokens,output_tokens", *rows, f"{60 * minutes},100,20"]) + "\n")
+    return path
+
+
+def test_a_trace_is_served_at_its_busiest_minute(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = trace(tmp_path / "trace.csv", {30: 600, 90: 3000}, 180)
+    arguments = ("plan", str(sweep), "--traffic", str(path), "--slo", SLO)
+    found = as_json(capsys, arguments)
+    assert found["asked"]["serve_rate_hz"] == pytest.approx(50, rel=0.01)
+    over = found["arms"]["none"]["fleet"]["over_trace"]
+    # 10, 50 and 1/60 requests/s of 16 a replica, and a spare one.
+    assert over["replicas_by_hour"] == [2, 5, 2]
+    low, high = found["arms"]["none"]["fleet"]["replicas"]["ci95"]
+    assert 4 <= low <= 5 <= high <= 6
+    assert over["gpu_hours_scaled"]["estimate"] == 9
+    assert over["gpu_hours_peak"]["estimate"] == 15
+    text = as_text(capsys, arguments)
+    assert "Replicas by hour: 2 5 2" in text and "GPU-hours scaled by the hour, 15 (" in text
+    doubled = as_json(capsys, (*arguments, "--rate", str(2 * found["asked"]["mean_rate_hz"])))
+    assert doubled["asked"]["serve_rate_hz"] == pytest.approx(2 * found["asked"]["serve_rate_hz"])
+
+
+def test_a_profiled_run_adds_what_the_sweep_has_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = {"model": "m", "engine": "vllm", "vllm_version": "0.32.0", "device": "cuda", "device_name": "a gpu"}
+    run = stored_sweep(tmp_path / "sweep", limits={"none": 20.0})
+    other = stored_run(tmp_path / "profiled", {"none": 100.0}, changed={"facts": facts})
+    assert as_json(capsys, planned([run, other]))["other_runs"][0]["id"] == "profiled"
+    stranger = stored_run(tmp_path / "stranger", {"none": 100.0}, changed={"facts": facts | {"device_name": "b"}})
+    assert "device_name b, and the sweep's is a gpu" in refused(capsys, *planned([run, stranger]))
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_a_profiled_run_alone_names_the_command_that_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = stored_run(tmp_path / "profiled", {"none": 100.0, "guard": 150.0})
+    line = refused(capsys, *planned(run))
+    assert "has one load (closed; requests/s: none 10, guard 10), so no capacity" in line
+    assert "add a sweep by `alignment-tax saturate --curve --good-fraction 99%`" in line
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--rate", "0", "--slo", SLO), "--rate: 0 is no number above 0: write 200"),
+        (("--rate", "nan", "--slo", SLO), "--rate: nan is no number above 0"),
+        (("--rate", "x", "--slo", SLO), "--rate: x is no number above 0"),
+        (("--slo", SLO), "--rate: how many requests/s?"),
+        (("--rate", "1", "--slo", ""), "--slo: no objective: write ttft_p99=500ms"),
+        (("--rate", "1", "--slo", "ttft_p99"), "--slo: 'ttft_p99' is no objective"),
+        (("--rate", "1", "--slo", "tftt_p99=1s"), "--slo: no metric 'tftt_p99': did you mean `ttft_p99`?"),
+        (("--rate", "1", "--slo", "ttft_mean=1s"), "--slo: no metric 'ttft_mean'"),
+        (("--rate", "1", "--slo", "ttft_p99=fast"), "--slo: ttft_p99: 'fast' is no time above 0: write ttft_p99=500ms"),
+        (("--rate", "1", "--slo", "ttft_p99=0ms"), "--slo: ttft_p99: '0ms' is no time above 0"),
+        (("--rate", "1", "--slo", "ttft_p0=1s"), "--slo: ttft_p0: a percentile lies between 0 and 100"),
+        (("--rate", "1", "--slo", "ttft_p99=1s,ttft_p99=2s"), "--slo: ttft_p99 is given twice"),
+        (("--rate", "1", "--slo", SLO, "--headroom", "100%"), "--headroom: 100% leaves nothing to serve with"),
+        (("--rate", "1", "--slo", SLO, "--headroom", "x"), "--headroom: 'x' is no share"),
+        (("--rate", "1", "--slo", SLO, "--harmful", "120%"), "--harmful: 120% is not between 0 and 100 %"),
+        (("--rate", "1", "--slo", SLO, "--gpu-cost", "2.50/day"), "--gpu-cost: 2.50/day is no price: write 2.50/h"),
+        (("--rate", "1", "--slo", SLO, "--gpu-cost", "0"), "--gpu-cost: 0 is no number above 0"),
+        (("--rate", "1", "--slo", SLO, "--kwh", "EUR"), "--kwh: EUR is no price: write 0.12"),
+        (("--slo", SLO, "--traffic", "nowhere.csv"), "nowhere.csv: cannot be read"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    sweep: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], told: str
+) -> None:
+    assert told in refused(capsys, "plan", str(sweep), *flags)
+
+
+def test_a_short_trace_two_sweeps_and_no_run_are_one_line(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "short.csv"
+    path.write_text("timestamp,prompt_tokens,output_tokens\n0,1,1\n30,1,1\n")
+    assert "a busiest minute needs a trace of 60 s or more" in refused(
+        capsys, "plan", str(sweep), "--slo", SLO, "--traffic", str(path)
+    )
+    assert "both saturation sweeps: name one" in refused(capsys, *planned([sweep, sweep]))
+    assert "no run there" in refused(capsys, *planned(tmp_path / "nowhere"))
+
+
+def test_names_of_a_run_do_nothing_to_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "\x1b[2J[red]x"
+    run = stored_sweep(tmp_path / "sweep", limits={"none": 20.0, evil: 10.0}, requests=200)
+    assert main(planned(run)) == 0
+    text = capsys.readouterr().out
+    assert "\x1b" not in text and "?[2J[red]x" in text.replace("\n", "")
