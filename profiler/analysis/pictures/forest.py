@@ -26,7 +26,7 @@ class ForestRow:
 
 @dataclass(frozen=True)
 class ForestPanel:
-    """One metric. `floor`: relative differences from `-floor[0]` to `floor[1]` are the A/A's own; None without one."""
+    """One metric. `floor`: relative differences between these two are the A/A's own; None without one."""
 
     metric: str
     rows: tuple[ForestRow, ...]
@@ -57,4 +57,4 @@ def _floor(aa: Tax | None) -> tuple[float, float] | None:
     if found is None or not all(math.isfinite(end) and end > -1 for end in (found.low, found.high)):
         return None
     log = noise_floor(Interval(math.log1p(found.estimate), math.log1p(found.low), math.log1p(found.high), 0.95))
-    return -math.expm1(-log), math.expm1(log)
+    return math.expm1(-log), math.expm1(log)

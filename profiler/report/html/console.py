@@ -1,5 +1,6 @@
 """A console whose page is HTML: the terminal's tables and lines as blocks, which the template escapes and sets."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
@@ -26,6 +27,26 @@ class Block:
     head: tuple[str, ...] = ()
     rows: tuple[tuple[Cell, ...], ...] = ()
     right: tuple[bool, ...] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """A table with what stands below it; `title` is the table's, or that of the line before one without."""
+
+    title: str
+    blocks: tuple[Block, ...]
+
+
+def groups(blocks: Sequence[Block]) -> list[Group]:
+    """The blocks by table; what comes before the first one has no group."""
+    found: list[tuple[str, list[Block]]] = []
+    for block, after in zip(blocks, [*blocks[1:], None], strict=True):
+        heads_next = not block.head and after is not None and bool(after.head) and not after.text
+        if heads_next or (block.head and block.text):
+            found.append((block.text, [] if heads_next else [block]))
+        elif found:
+            found[-1][1].append(block)
+    return [Group(title, tuple(mine)) for title, mine in found]
 
 
 class PageConsole(Console):

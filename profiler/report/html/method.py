@@ -49,7 +49,7 @@ def facts(result: RunResult) -> list[tuple[str, list[tuple[str, str]]]]:
         "ended": result.run.ending,
         "blocks": result.blocks,
         "requests": f"{requests:,}",
-        "prompts": _short(manifest.get("prompts")),
+        "prompts": ", ".join(f"{label} {count}" for label, count in (manifest.get("prompts") or {}).items()),
         "prompts, SHA-256": manifest.get("prompts_sha256"),
         "git commit": manifest.get("git_commit"),
         "smallest difference found with 80 % power": detectable(result),

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from profiler.analysis.tax import RunResult
 from profiler.report.html import method, script
-from profiler.report.html.console import Block, PageConsole
+from profiler.report.html.console import Block, PageConsole, groups
 from profiler.report.html.parts import Asked, Section
 from profiler.report.html.pictures import (
     ecdf,
@@ -67,7 +67,7 @@ def page_of(result: RunResult, harmful: float | None) -> str:
         taxes=first_taxes(result),
         limits=method.limits(result),
         sections=sections,
-        blocks=_blocks(result, harmful),
+        tables=groups(_blocks(result, harmful)),
         groups=method.facts(result),
         notes=method.notes(result),
         scenario=method.scenario(result),

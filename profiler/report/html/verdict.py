@@ -1,5 +1,6 @@
 """The verdict in a sentence an arm: what the tax table claims, put into words, and nothing that it does not."""
 
+import math
 from dataclasses import dataclass
 
 from profiler.analysis.comparison import Tax
@@ -71,7 +72,7 @@ def _claim(key: str, tax: Tax) -> str:
     relative = ""
     if tax.relative is not None and tax.relative_ci95 is not None:
         relative = f", {percent_with_range(tax.relative, tax.relative_ci95).split(' [')[0]} %"
-    return f"{name} is {size} {unit} {word} [{low_said}, {high_said}]{relative}"
+    return f"{name[:1].upper()}{name[1:]} is {size} {unit} {word} [{low_said}, {high_said}]{relative}"
 
 
 def _unsigned(text: str) -> str:
@@ -103,7 +104,8 @@ def _points(change: Figure | None) -> str:
     """In points against the baseline."""
     if change is None or change.interval is None:
         return ""
-    estimate, low, high = (
-        round(100 * v) + 0 for v in (change.interval.estimate, change.interval.low, change.interval.high)
-    )
-    return f" ({estimate:+d} points [{low:+d}, {high:+d}] against {BASELINE})"
+    found = change.interval
+    if not math.isfinite(found.half_width):
+        return f" ({100 * found.estimate:+.0f} points against the baseline)"
+    estimate, low, high = (round(100 * value) for value in (found.estimate, found.low, found.high))
+    return f" ({estimate:+d} points [{low:+d}, {high:+d}] against the baseline)"

@@ -57,8 +57,8 @@ function element(name, properties = {}, ...children) {
 }
 
 // Small multiples: as many columns as fit, each `least` px wide or more; `make(item, width)` draws one.
-function grid(items, width, least, make) {
-  const columns = Math.max(1, Math.min(items.length, Math.floor((width + 24) / (least + 24))));
+function grid(items, width, least, most, make) {
+  const columns = Math.max(1, Math.min(most, Math.floor((width + 24) / (least + 24))));
   const each = Math.floor((width - 24 * (columns - 1)) / columns);
   const box = element("div", { class: "grid" });
   box.style.gridTemplateColumns = `repeat(${columns}, ${each}px)`;

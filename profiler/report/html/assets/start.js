@@ -54,7 +54,7 @@ const pictures = [...document.querySelectorAll("[data-draw]")].map(picture);
 const opened = [];
 window.addEventListener("beforeprint", () => {
   pictures.forEach(({ paint }) => paint(680));
-  for (const one of document.querySelectorAll("#method details:not([open])")) opened.push(one);
+  for (const one of document.querySelectorAll("#figures details:not([open]), #method details:not([open])")) opened.push(one);
   opened.forEach((one) => { one.open = true; });
 });
 window.addEventListener("afterprint", () => {

@@ -6,7 +6,7 @@ from profiler.analysis.pictures.front import Front, FrontPoint, benefit_front
 from profiler.report.html.parts import Asked, DataTable, Picture, not_measured
 from profiler.report.numbers import with_range
 
-_TITLE = "What it buys against what it costs"
+_TITLE = "Benefit against tax"
 _CAPTION = (
     "Mean E2EL tax of each arm against the share of harmful prompts that got an answer (neither blocked nor refused), "
     "with 95 % intervals. Down and to the left is better. The line joins the arms that no other arm beats in both "

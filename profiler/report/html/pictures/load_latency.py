@@ -17,7 +17,7 @@ _CAPTION = (
     "Median and p99 of each latency at every rate that was offered, with 95 % intervals. The dashed line is the "
     "scenario's SLO: where a curve crosses it, the arm is full."
 )
-_ONE_LOAD = "one load only; run `alignment-tax saturate` with this scenario for the curve"
+_ONE_LOAD = "one load only: run “alignment-tax saturate” with this scenario for the curve"
 
 
 def picture(asked: Asked) -> Picture:

@@ -8,7 +8,7 @@ from profiler.report.html.parts import Asked, DataTable, Picture, not_measured
 from profiler.report.html.words import LATENCY
 from profiler.report.numbers import with_half_width
 
-_TITLE = "Where the tax comes from"
+_TITLE = "Direct, induced, waste, saved"
 _CAPTION = (
     "Milliseconds a request on average. Direct: what requests waited for their guards. Induced: what the guards' work "
     "slows everybody's generation by. Waste: the engine's work on text that nobody got. Saved: what early blocks "

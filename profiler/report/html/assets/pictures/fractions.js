@@ -6,7 +6,7 @@ draw.fractions = ({ own, asked, points }, { width, on }) => {
     width,
     height: 320,
     marginLeft: 58,
-    marginRight: 16,
+    marginRight: 30,
     marginTop: 28,
     marginBottom: 40,
     x: { domain: [0, 1], tickFormat: (share) => `${Math.round(100 * share)} %`, label: "share of harmful requests", labelAnchor: "center", labelArrow: "none" },

@@ -16,7 +16,7 @@ draw.front = ({ points }, { width, on }) => {
       Plot.link(shown, { x1: "tax1", x2: "tax2", y1: "share", y2: "share", stroke: ({ arm }) => style(arm).colour, strokeWidth: 1.6 }),
       Plot.link(shown, { x1: "tax", x2: "tax", y1: "share1", y2: "share2", stroke: ({ arm }) => style(arm).colour, strokeWidth: 1.6 }),
       Plot.dot(shown, { x: "tax", y: "share", r: 7, symbol: ({ arm }) => style(arm).symbol, stroke: ({ arm }) => style(arm).colour, strokeWidth: 2, fill: ({ arm, front }) => (front ? style(arm).colour : "var(--paper)") }),
-      Plot.text(shown, { x: "tax", y: "share", text: ({ arm }) => named(arm, 16), dx: 10, dy: -11, textAnchor: "start", fontWeight: 600, stroke: "var(--paper)", strokeWidth: 4, fill: "var(--ink)" }),
+      ...[0, 1].map((odd) => Plot.text(shown.filter((_, i) => i % 2 === odd), { x: "tax", y: "share", text: ({ arm }) => named(arm, 16), dx: 10, dy: odd ? 15 : -12, textAnchor: "start", fontWeight: 600, stroke: "var(--paper)", strokeWidth: 4, fill: "var(--ink)" })),
     ],
   });
 };

@@ -1,16 +1,17 @@
 draw.load_latency = ({ panels }, { width, on }) =>
-  grid(panels, width, 300, ({ metric, slo, points }, each) => {
+  grid(panels, width, 300, panels.length, ({ metric, slo, points }, each) => {
     const shown = points.filter(({ arm }) => on(arm)).map(({ ms: [at, low, high], ...point }) => ({ ...point, at, low: low ?? at, high: high ?? at }));
     const times = [...points.flatMap(({ ms }) => ms), slo].filter((ms) => ms > 0);
     const series = d3.group(shown, ({ arm }) => arm, ({ q }) => q);
-    return [title(metric), plot({
+    return [title(`${metric}, ms`), plot({
       width: each,
       height: 300,
+      marginTop: 10,
       marginLeft: 52,
       marginRight: 34,
       marginBottom: 40,
       x: { label: "requests/s offered", labelAnchor: "center", labelArrow: "none", zero: true },
-      y: { type: "log", domain: [Math.min(...times), Math.max(...times)], ticks: logTicks(Math.min(...times), Math.max(...times), 6), tickFormat: amount, label: "ms", grid: true },
+      y: { type: "log", domain: [Math.min(...times), Math.max(...times)], ticks: logTicks(Math.min(...times), Math.max(...times), 6), tickFormat: amount, label: null, grid: true },
       marks: [
         slo ? Plot.ruleY([slo], { stroke: "var(--tax)", strokeWidth: 1.6, strokeDasharray: "6 4" }) : null,
         slo ? Plot.text([slo], { y: (at) => at, text: () => "SLO", frameAnchor: "right", dx: 26, textAnchor: "end", fill: "var(--tax)" }) : null,

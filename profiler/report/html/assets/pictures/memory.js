@@ -11,6 +11,7 @@ draw.memory = ({ panels, pool }, { width }) => {
       height: 50 + 30 * arms.length,
       marginLeft: 110,
       marginRight: 56,
+      marginTop: 6,
       marginBottom: 36,
       x: { label: "MiB", labelAnchor: "center", labelArrow: "none", ticks: Math.max(3, Math.floor(width / 110)), grid: true },
       y: { domain: arms, tickFormat: (arm) => named(arm, 14), label: null, tickSize: 0, padding: 0.25 },
@@ -27,9 +28,10 @@ draw.memory = ({ panels, pool }, { width }) => {
       { who, part: "left", from: 0, to: 1 - share, fill: "var(--role-1)" }]);
     box.append(title("KV pool"), key([["left to the generator", "var(--role-1)"], ["displaced by guards", "url(#hatch-lost)"]]), plot({
       width,
-      height: 52 + 46 * pool.rows.length,
+      height: 56 + 46 * pool.rows.length,
       marginLeft: 110,
-      marginRight: 24,
+      marginRight: 30,
+      marginTop: 14,
       marginBottom: 36,
       x: { domain: [0, 1], tickFormat: (share) => `${Math.round(100 * share)} %`, label: `of ${d3.format(",")(pool.tokens)} tokens`, labelAnchor: "center", labelArrow: "none", ticks: 5 },
       y: { domain: pool.rows.map(({ who }) => who), tickFormat: (who) => short(who, 14), label: null, tickSize: 0, padding: 0.45 },

@@ -10,19 +10,19 @@ draw.timelines = ({ lines }, { width }) => {
   const legend = new Map(used.map((what) => [names[what] ?? what, fill(what)]));
   const box = element("div", {}, key(legend));
   for (const [arm, mine] of d3.group(lines, ({ arm: place }) => place)) {
-    box.append(title(named(arm, 40)), grid(mine, width, 300, (line, each) => request(line, each, fill)));
+    box.append(title(named(arm, 40)), grid(mine, width, 300, 3, (line, each) => request(line, each, fill)));
   }
   return box;
 };
 
-function request({ which, e2el, outcome, bars, ticks, first }, width, fill) {
+function request({ which, e2el, outcome, bars, ticks }, width, fill) {
   const guards = [...new Set(bars.map(([lane]) => lane).filter((lane) => lane !== "engine"))];
   const asked = [...new Set(ticks.map(([lane]) => lane))].filter((lane) => !["engine", "user"].includes(lane));
   const lanes = ["engine", ...new Set([...guards, ...asked]), "user"];
   const end = Math.max(e2el, ...bars.map(([, , , to]) => to), 1e-3);
   const pieces = ticks.filter(([lane]) => lane === "engine" || lane === "user");
   const said = ticks.filter(([lane]) => lane !== "engine" && lane !== "user");
-  const told = `${which}: ${amount(e2el)} ms, ${outcome}, first text at ${amount(first)} ms`;
+  const told = `${which} · ${amount(e2el)} ms · ${outcome}`;
   return [element("p", { class: "told" }, told), plot({
     width,
     height: 40 + 24 * lanes.length,

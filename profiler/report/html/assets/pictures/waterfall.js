@@ -1,12 +1,13 @@
 draw.waterfall = ({ panels }, { width }) =>
-  grid(panels, width, 320, ({ arm, metric, steps }, each) => {
+  grid(panels, width, 320, 2, ({ arm, metric, steps }, each) => {
     const kind = ({ entry, start, end }) =>
       entry === "measured" ? "var(--ink-2)" : end >= start ? "var(--tax)" : "var(--saving)";
     const ends = steps.flatMap(({ start, end, reach }) => [start, end, end - (reach ?? 0), end + (reach ?? 0)]);
     const low = Math.min(0, ...ends), high = Math.max(0, ...ends), room = 0.04 * (high - low || 1);
     return [title(`${named(arm, 24)} · ${metric}`), plot({
       width: each,
-      height: 212,
+      height: 190,
+      marginTop: 6,
       marginLeft: 72,
       marginRight: 96,
       marginBottom: 36,
