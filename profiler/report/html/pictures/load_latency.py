@@ -9,7 +9,7 @@ from profiler.analysis.goodput import stated
 from profiler.analysis.pictures.load_latency import COLUMNS, LoadPoint, load_points
 from profiler.records.store import DamagedTrial, StoredRun, StoredTrial
 from profiler.report.html.parts import Asked, DataTable, Picture, not_measured
-from profiler.report.html.words import LATENCY
+from profiler.report.terminal import LATENCIES
 from profiler.scenario import SloConfig
 
 _TITLE = "Latency under load"
@@ -34,7 +34,7 @@ def picture(asked: Asked) -> Picture:
         data={
             "panels": [
                 {"metric": word, "slo": slo.get(metric), "points": _panel(points, metric, asked.arms)}
-                for metric, word in LATENCY.items()
+                for metric, word in LATENCIES.items()
                 if any(point.metric == metric for point in points)
             ]
         },
@@ -71,4 +71,11 @@ def _panel(points: tuple[LoadPoint, ...], metric: str, arms: list[str]) -> list[
 def _row(point: LoadPoint) -> tuple[str, ...]:
     ends = (f"{end:.0f}" if math.isfinite(end) else "?" for end in (point.ms.low, point.ms.high))
     said = f"{point.ms.estimate:.0f} [{', '.join(ends)}]"
-    return point.arm, f"{point.rate_hz:.3g}", LATENCY[point.metric], f"p{100 * point.q:.0f}", said, str(point.requests)
+    return (
+        point.arm,
+        f"{point.rate_hz:.3g}",
+        LATENCIES[point.metric],
+        f"p{100 * point.q:.0f}",
+        said,
+        str(point.requests),
+    )
