@@ -148,6 +148,12 @@ def test_load_points_pool_the_trials_of_a_rate() -> None:
     found = load_points([at_rate(0, 2.0, 500), at_rate(1, 1.0, 300), at_rate(2, 2.0, 500)])
     e2el = {(point.rate_hz, point.q): point for point in found if point.metric == "e2el_ms"}
     assert list(e2el) == [(1.0, 0.5), (1.0, 0.99), (2.0, 0.5), (2.0, 0.99)]
-    assert e2el[1.0, 0.5].ms.estimate == pytest.approx(499.5)
-    assert (e2el[2.0, 0.99].requests, e2el[1.0, 0.99].requests) == (800, 400)
-    assert e2el[1.0, 0.5].ms.low < 499.5 < e2el[1.0, 0.5].ms.high
+    # Of 400 requests that take 300 to 699 ms the first 80 are left out.
+    assert e2el[1.0, 0.5].ms.estimate == pytest.approx(539.5)
+    assert (e2el[2.0, 0.99].requests, e2el[1.0, 0.99].requests) == (640, 320)
+    assert e2el[1.0, 0.5].ms.low < 539.5 < e2el[1.0, 0.5].ms.high
+
+
+def test_a_trial_whose_backlog_grew_has_no_latency_under_load() -> None:
+    stopped = at_rate(0, 3.0, 500)
+    assert load_points([StoredTrial(replace(stopped.info, stopped="over-saturated"), stopped.table)]) == ()

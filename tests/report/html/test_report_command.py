@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from profiler.cli import main
+from profiler.commands.profile import _shown
+from profiler.profile import Finished
 from profiler.records import durable
 from tests.gate.stored import stored_run
 from tests.report.html.reading import parsed
@@ -68,7 +71,7 @@ def test_a_file_that_cannot_be_written_is_the_users_mistake(
 
 @pytest.mark.parametrize(
     ("changed", "words"),
-    [({"kind": "saturation"}, "no run of `profile`"), ({"kind": "calibration"}, "no run of `profile`"),
+    [({"kind": "calibration"}, "no run of `profile`"),
      ({"points": [{"label": "x", "arm": "guard", "settings": {}}]}, "a sweep, which has no page")],
 )  # fmt: skip
 @pytest.mark.parametrize("flags", [("--format", "html"), ("--html", "page.html")])
@@ -83,3 +86,9 @@ def test_runs_of_other_kinds_have_no_page(
 def test_html_beside_another_format_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = told(capsys, "report", run, "--html", "x.html", "--format", "json", status=2)
     assert "leave --format json out" in said
+
+
+def test_a_profile_leaves_a_page_at_its_end(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _shown(Finished(run, ""), Console()) == 0
+    assert f"Page: {run.resolve() / 'report.html'}" in capsys.readouterr().out.splitlines()
+    assert (run / "report.html").is_file()
