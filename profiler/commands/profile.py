@@ -15,6 +15,8 @@ from profiler.errors import UserError
 from profiler.percent import share_flag
 from profiler.profile import Finished, Options, profile
 from profiler.records.store import read_run
+from profiler.report.html.page import page_of
+from profiler.report.html.write import put_page
 from profiler.report.more import print_more
 from profiler.report.sweep import print_sweep
 from profiler.report.terminal import print_place, print_problems, print_result
@@ -137,6 +139,7 @@ def _shown(finished: Finished, talk: Console) -> int:
     else:
         print_result(result, console)
         print_more(result, None, console)
+        put_page(page_of(result, None), result.run.path, None, console)
         print_place(result, console)
     tell_end(talk, run, result)
     return 1 if finished.stopped else 0
