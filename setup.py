@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["guards", "guards.*", "profiler", "profiler.*"]),
-    package_data={"guards": ["weights/*", "families/data/*", "scorers/data/*"], "profiler": []},
+    package_data={"guards": ["weights/*", "families/data/*", "scorers/data/*"], "profiler": ["report/schema/*.json"]},
     install_requires=[
         "numpy>=1.26",
         "scipy>=1.11",
@@ -39,6 +39,8 @@ setup(
             "ruff>=0.12",
             "pytest>=8.3",
             "hypothesis>=6.120",
+            "jsonschema>=4.23",
+            "playwright>=1.50",
             "types-PyYAML",
             "types-psutil",
         ],

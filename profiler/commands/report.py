@@ -1,6 +1,7 @@
 """`alignment-tax report`."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from profiler.percent import share_flag
 from profiler.report.categories_table import print_categories
 from profiler.report.formats import FORMATS, formatted
 from profiler.report.more import print_more
+from profiler.report.schema import schema_text
 from profiler.report.terminal import print_place, print_result
 from profiler.saturation.result import KIND
 from profiler.sweep.result import TAXES
@@ -32,8 +34,20 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--categories", action="store_true", help="what the guards bought by category of prompt")
     parser.add_argument("--verify", action="store_true", help="compare every file, however large, with its SHA-256")
+    parser.add_argument("--schema", action=_Schema, help="print the JSON Schema of every --format json, and stop")
     parser.add_argument("--tax", choices=tuple(TAXES), default="e2el_mean", help="of a sweep: what the front weighs")
     parser.set_defaults(run=_run)
+
+
+class _Schema(argparse.Action):
+    """Like --version: wants no RUN."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(schema_text(), end="")
+        parser.exit()
 
 
 def _run(options: argparse.Namespace) -> int:
