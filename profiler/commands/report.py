@@ -11,6 +11,7 @@ from profiler.calibration.real import KIND as CALIBRATION
 from profiler.commands.calibrate import show_calibration
 from profiler.commands.parser import Commands
 from profiler.commands.saturate import show_saturation
+from profiler.commands.scale import show_scale
 from profiler.commands.stored import finished_run
 from profiler.commands.sweep import show_sweep
 from profiler.errors import UserError
@@ -28,6 +29,10 @@ def add(commands: Commands) -> None:
     """Add the command and its flags."""
     parser = commands.add_parser("report", help="show a stored run again")
     parser.add_argument("path", type=Path, metavar="RUN", help="a folder under results/, such as results/latest")
+    parser.add_argument(
+        "more", type=Path, nargs="*", metavar="RUN", help="several runs at different model sizes: the tax against size"
+    )
+    parser.add_argument("--size", action="append", default=[], metavar="RUN=1.2B", help="parameters of a run's model")
     parser.add_argument("--format", choices=("terminal", *FORMATS), default="terminal")
     parser.add_argument(
         "--harmful", metavar="SHARE", help="work the tax out for another share of harmful requests: 2%%"
@@ -51,6 +56,10 @@ class _Schema(argparse.Action):
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.more:
+        return show_scale([options.path, *options.more], options.size, options.format)
+    if options.size:
+        raise UserError("--size: is for several runs at different model sizes: name them all")
     harmful = None if options.harmful is None else share_flag("--harmful", options.harmful)
     run = finished_run(options.path, options.verify)
     if options.format not in ("terminal", "json") and run.manifest.get("kind") in (KIND, CALIBRATION):

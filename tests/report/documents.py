@@ -45,7 +45,7 @@ def recorded(run: Path) -> Path:
 
 def _metered(folder: Path) -> Path:
     """Samples of processes and a GPU, judged answers, a reading of every meter."""
-    return write_run(folder, 720)
+    return write_run(folder, 360)
 
 
 def _dedicated(folder: Path) -> Path:

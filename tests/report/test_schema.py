@@ -14,7 +14,7 @@ from profiler.report.schema import VERSION, schema_text
 from tests.report.documents import RUNS, printed
 
 SCHEMA: dict[str, Any] = json.loads(schema_text())
-OTHERS = ("mixture", "gate", "compare")
+OTHERS = ("mixture", "gate", "compare", "scale")
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +23,12 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("runs")
     runs = {name: make(folder / name.replace(" ", "-")) for name, make in RUNS.items()}
     guarded, limits = runs["guards"], ("--max", "e2el_mean +10%", "--min", "block_recall 50%")
+    sizes = ("--size", "g=1B", "--size", "i=2B", "--size", "l=4B")
     return {
         **{name: printed("report", run) for name, run in runs.items()},
         "mixture": printed("report", guarded, "--harmful", "2%"),
         "gate": printed("gate", guarded, *limits),
+        "scale": printed("report", guarded, runs["invalid"], runs["stacks"], *sizes),
         "compare": printed("compare", guarded, runs["attribution"]),
     }
 
