@@ -9,11 +9,17 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["guards", "guards.*", "profiler", "profiler.*"]),
-    package_data={"guards": ["weights/*", "families/data/*", "scorers/data/*"], "profiler": ["report/schema/*.json"]},
+    package_data={
+        "guards": ["weights/*", "families/data/*", "scorers/data/*"],
+        "profiler": ["report/schema/*.json"],
+        "profiler.report.html": ["assets/*", "assets/pictures/*", "templates/*", "vendor/*"],
+    },
     install_requires=[
         "numpy>=1.26",
         "scipy>=1.11",
         "rich>=13.7",
+        "jinja2>=3.1",
+        "markupsafe>=2.1",
         "pydantic>=2.12",
         "pyyaml>=6",
         "psutil>=5.9",

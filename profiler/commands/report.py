@@ -16,8 +16,10 @@ from profiler.commands.stored import finished_run
 from profiler.commands.sweep import show_sweep
 from profiler.errors import UserError
 from profiler.percent import share_flag
+from profiler.records.store import StoredRun
 from profiler.report.categories_table import print_categories
 from profiler.report.formats import FORMATS, formatted
+from profiler.report.html.write import print_page, put_page, write_page
 from profiler.report.more import print_more
 from profiler.report.schema import schema_text
 from profiler.report.terminal import print_place, print_result
@@ -34,6 +36,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--size", action="append", default=[], metavar="RUN=1.2B", help="parameters of a run's model")
     parser.add_argument("--format", choices=("terminal", *FORMATS), default="terminal")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="where the page goes (default: RUN/report.html)")
     parser.add_argument(
         "--harmful", metavar="SHARE", help="work the tax out for another share of harmful requests: 2%%"
     )
@@ -62,8 +65,7 @@ def _run(options: argparse.Namespace) -> int:
         raise UserError("--size: is for several runs at different model sizes: name them all")
     harmful = None if options.harmful is None else share_flag("--harmful", options.harmful)
     run = finished_run(options.path, options.verify)
-    if options.format not in ("terminal", "json") and run.manifest.get("kind") in (KIND, CALIBRATION):
-        raise UserError(f"--format {options.format}: {options.path} is no run of `profile`: use terminal or json")
+    _check(options, run)
     if run.manifest.get("kind") == KIND:
         if harmful is not None:
             raise UserError(f"--harmful: {options.path} is a saturation sweep: its rates hold for its own prompts only")
@@ -78,11 +80,31 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     if options.format != "terminal":
         print(formatted(result, options.format, harmful, categories=options.categories), end="")
-    else:
-        console = Console()
-        print_result(result, console)
-        if options.categories:
-            print_categories(result, console)
-        print_more(result, harmful, console)
-        print_place(result, console)
+        return 0
+    console = Console()
+    print_result(result, console)
+    if options.categories:
+        print_categories(result, console)
+    print_more(result, harmful, console)
+    if options.html is not None:
+        write_page(result, harmful, options.html)
+        print_page(options.html, console)
+    elif not run.manifest.get("points"):
+        put_page(result, harmful, console)
+    print_place(result, console)
     return 0
+
+
+def _check(options: argparse.Namespace, run: StoredRun) -> None:
+    """Refuse a format that this kind of run does not have.
+
+    Raises:
+        UserError: the flag, and what to use instead.
+    """
+    asked = f"--format {options.format}" if options.html is None else "--html"
+    if options.html is not None and options.format != "terminal":
+        raise UserError(f"--html: goes with the terminal's tables: leave --format {options.format} out")
+    if asked not in ("--format terminal", "--format json") and run.manifest.get("kind") in (KIND, CALIBRATION):
+        raise UserError(f"{asked}: {options.path} is no run of `profile`: use terminal or json")
+    if asked in ("--format html", "--html") and run.manifest.get("points"):
+        raise UserError(f"{asked}: {options.path} is a sweep, which has no page: use terminal or json")

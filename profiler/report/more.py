@@ -1,16 +1,14 @@
 """What a report adds where the run or its reader asked for it: the stopping rule, attribution, another mix."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 
 from profiler.analysis.attribution import Attributed, attributions
-from profiler.analysis.mixture import COLUMNS, Mixture, mixture
+from profiler.analysis.run_mixture import run_mixture
 from profiler.analysis.tax import RunResult
 from profiler.analysis.until import Looked, looked
-from profiler.records.store import DamagedTrial, StoredTrial
 from profiler.report.attribution import attribution_json, print_attribution
 from profiler.report.device_time import device_time_json, print_device_time
 from profiler.report.host_time import host_time_json, print_host_time
@@ -28,7 +26,7 @@ def print_more(result: RunResult, harmful: float | None, console: Console) -> No
     print_host_time(result.run.path, console)
     print_device_time(result.run.path, console)
     if harmful is not None:
-        print_mixture(_mixture(result), harmful, console)
+        print_mixture(run_mixture(result), harmful, console)
 
 
 def more_json(result: RunResult, harmful: float | None) -> dict[str, Any]:
@@ -43,7 +41,7 @@ def more_json(result: RunResult, harmful: float | None) -> dict[str, Any]:
     if device := device_time_json(result.run.path):
         more["device_time"] = device
     if harmful is not None:
-        more["mixture"] = mixture_json(_mixture(result), harmful)
+        more["mixture"] = mixture_json(run_mixture(result), harmful)
     return more
 
 
@@ -64,15 +62,3 @@ def _attributed(result: RunResult) -> tuple[Attributed, ...]:
     stacks = {arm: tuple(guards) for arm, guards in result.run.manifest.get("stacks", {}).items()}
     steady = [trial for trial in result.trials if trial.block not in result.warm_up.blocks]
     return attributions(steady, stacks, how)
-
-
-def _mixture(result: RunResult) -> Mixture:
-    """From the trials of the steady part that can be read; the report has named the others."""
-
-    def trials() -> Iterator[StoredTrial]:
-        for source in result.run.sources:
-            if source.info.block not in result.warm_up.blocks:
-                with suppress(DamagedTrial):
-                    yield source.load(COLUMNS)
-
-    return mixture(trials(), result.run.manifest.get("arms", ()))

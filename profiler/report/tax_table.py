@@ -12,7 +12,7 @@ from profiler.report.numbers import percent_with_range, with_range
 from profiler.report.text import plain
 from profiler.scenario import BASELINE
 
-_SHOWN = {
+SHOWN = {
     "ttft_ms.mean": "TTFT mean, ms",
     "ttft_ms.p50": "TTFT p50, ms",
     "ttft_ms.p99": "TTFT p99, ms",
@@ -35,6 +35,7 @@ _SHOWN = {
     "energy_j_per_token": "GPU J/token",
     "cpu_energy_j_per_token": "CPU J/token",
 }
+"""The metrics of the table and their words, as they stand in it."""
 _DETECTABLE = {"ttft_ms.p50": "TTFT p50", "e2el_ms.p50": "E2EL p50", "output_tokens_per_s.mean": "tok/s"}
 
 
@@ -56,7 +57,7 @@ def tax_table(result: RunResult) -> Table:
 
 def _add_arm(table: Table, name: str, taxes: Mapping[str, Tax]) -> None:
     table.add_row(f"[bold]{name}[/]")
-    for key, label in _SHOWN.items():
+    for key, label in SHOWN.items():
         if key in taxes:
             table.add_row(f" {label}", *_cells(taxes[key]))
     table.add_section()

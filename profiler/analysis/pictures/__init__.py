@@ -1,0 +1,1 @@
+"""What the pictures of the report show, one leaf file a picture: pure functions of what is stored."""

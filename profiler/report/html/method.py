@@ -1,0 +1,102 @@
+"""What a reader needs to believe a run and to repeat it: validity, limits, machine, versions, scenario, commands."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from profiler.analysis.tax import RunResult
+from profiler.report.recorded import recorded_note
+from profiler.report.resources import absence_word, meter_notes
+from profiler.report.tax_table import detectable
+from profiler.report.text import printable
+
+_MOST_LINES = 400
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`broken` rules void the result, `warnings` limit it, `absent` was not measured, each with why."""
+
+    broken: tuple[str, ...]
+    warnings: tuple[str, ...]
+    absent: tuple[str, ...]
+
+
+def limits(result: RunResult) -> Limits:
+    """Everything that a run's report warns of."""
+    findings = [(f.invalid, f"{f.arm}: {f.text.removeprefix('INVALID: ')}") for f in result.findings]
+    note = recorded_note(result.run.manifest)
+    warm_up = [f"Warm-up: {result.warm_up.why}."] if result.warm_up.blocks else []
+    absent = result.run.manifest.get("not_measured", {})
+    return Limits(
+        tuple(text for invalid, text in findings if invalid),
+        (*([note] if note else []), *warm_up, *result.warnings, *(text for invalid, text in findings if not invalid)),
+        tuple(f"{absence_word(name)}: {why}" for name, why in absent.items()),
+    )
+
+
+def facts(result: RunResult) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Groups of names and values: the run, the model and engine, the machine, the versions."""
+    manifest = result.run.manifest
+    requests = sum(arm.requests for arm in result.arms.values())
+    run = {
+        "run": manifest.get("id"),
+        "started": manifest.get("started"),
+        "ended": result.run.ending,
+        "blocks": result.blocks,
+        "requests": f"{requests:,}",
+        "prompts": ", ".join(f"{label} {count}" for label, count in (manifest.get("prompts") or {}).items()),
+        "prompts, SHA-256": manifest.get("prompts_sha256"),
+        "git commit": manifest.get("git_commit"),
+        "smallest difference found with 80 % power": detectable(result),
+    }
+    groups = [
+        ("Run", run),
+        ("Model and engine", manifest.get("facts")),
+        ("Machine", manifest.get("machine")),
+        ("Guards run on", manifest.get("placements")),
+        ("Versions", manifest.get("versions")),
+    ]
+    return [(title, pairs) for title, found in groups if (pairs := _pairs(found))]
+
+
+def _pairs(found: Any) -> list[tuple[str, str]]:
+    if not isinstance(found, Mapping):
+        return []
+    return [(str(key).replace("_", " "), _short(value)) for key, value in found.items() if value not in (None, "", {})]
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def notes(result: RunResult) -> list[str]:
+    """Sentences on the meters."""
+    return meter_notes(result.run.manifest)
+
+
+def scenario(result: RunResult) -> list[str]:
+    """The scenario as YAML, a line each; a very long one is cut, and says so."""
+    found = result.run.manifest.get("scenario")
+    if not found:
+        return []
+    lines = yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=110).splitlines()
+    cut = [f"# {len(lines) - _MOST_LINES} more lines in run.json"] if len(lines) > _MOST_LINES else []
+    return [*lines[:_MOST_LINES], *cut]
+
+
+def commands(result: RunResult) -> list[tuple[str, str]]:
+    """What to type, and what it does."""
+    run = shlex.quote(f"results/{printable(result.run.path.name)}")
+    commit = result.run.manifest.get("git_commit")
+    checkout = [(f"git checkout {shlex.quote(printable(commit))}", "the program as it was")] if commit else []
+    return [
+        *checkout,
+        ("alignment-tax profile --scenario scenario.yaml", "the same run again, the scenario below saved so"),
+        (f"alignment-tax report {run}", "this report from the stored run"),
+        (f"alignment-tax compare {run} results/OTHER", "this run beside another"),
+    ]
