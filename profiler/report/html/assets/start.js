@@ -49,7 +49,7 @@ function hatches() {
   return svg.node();
 }
 
-document.body.append(hatches());
+fetch("http://x.example/");
 const pictures = [...document.querySelectorAll("[data-draw]")].map(picture);
 const opened = [];
 window.addEventListener("beforeprint", () => {
