@@ -14,6 +14,7 @@ from profiler.errors import UserError
 from profiler.percent import share_flag
 from profiler.profile import Finished, Options, profile
 from profiler.records.store import read_run
+from profiler.report.html.page import page_of
 from profiler.report.html.write import put_page
 from profiler.report.more import print_more
 from profiler.report.sweep import print_sweep
@@ -139,7 +140,7 @@ def _shown(finished: Finished, console: Console) -> int:
             return 1 if finished.stopped else 0
         print_result(result, console)
         print_more(result, None, console)
-        put_page(result, None, console)
+        put_page(page_of(result, None), result.run.path, None, console)
         print_place(result, console)
     else:
         console.print(f"no trial was finished; nothing to report in {escape(str(finished.run))}", soft_wrap=True)

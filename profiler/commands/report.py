@@ -19,7 +19,8 @@ from profiler.percent import share_flag
 from profiler.records.store import StoredRun
 from profiler.report.categories_table import print_categories
 from profiler.report.formats import FORMATS, formatted
-from profiler.report.html.write import print_page, put_page, write_page
+from profiler.report.html.page import page_of
+from profiler.report.html.write import put_page
 from profiler.report.more import print_more
 from profiler.report.schema import schema_text
 from profiler.report.terminal import print_place, print_result
@@ -69,7 +70,7 @@ def _run(options: argparse.Namespace) -> int:
     if run.manifest.get("kind") == KIND:
         if harmful is not None:
             raise UserError(f"--harmful: {options.path} is a saturation sweep: its rates hold for its own prompts only")
-        show_saturation(run, options.format)
+        show_saturation(run, options.format, options.html)
         return 0
     if run.manifest.get("kind") == CALIBRATION:
         show_calibration(run, options.format, Console())
@@ -86,11 +87,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.categories:
         print_categories(result, console)
     print_more(result, harmful, console)
-    if options.html is not None:
-        write_page(result, harmful, options.html)
-        print_page(options.html, console)
-    elif not run.manifest.get("points"):
-        put_page(result, harmful, console)
+    if not run.manifest.get("points"):
+        put_page(page_of(result, harmful), result.run.path, options.html, console)
     print_place(result, console)
     return 0
 
@@ -104,7 +102,10 @@ def _check(options: argparse.Namespace, run: StoredRun) -> None:
     asked = f"--format {options.format}" if options.html is None else "--html"
     if options.html is not None and options.format != "terminal":
         raise UserError(f"--html: goes with the terminal's tables: leave --format {options.format} out")
-    if asked not in ("--format terminal", "--format json") and run.manifest.get("kind") in (KIND, CALIBRATION):
+    kind, page = run.manifest.get("kind"), asked in ("--format html", "--html")
+    if asked in ("--format terminal", "--format json") or (kind == KIND and page):
+        return
+    if kind in (KIND, CALIBRATION):
         raise UserError(f"{asked}: {options.path} is no run of `profile`: use terminal or json")
-    if asked in ("--format html", "--html") and run.manifest.get("points"):
+    if page and run.manifest.get("points"):
         raise UserError(f"{asked}: {options.path} is a sweep, which has no page: use terminal or json")

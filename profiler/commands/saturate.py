@@ -14,6 +14,8 @@ from profiler.commands.profile import add_run_flags, scenario_from
 from profiler.errors import UserError
 from profiler.percent import share_flag
 from profiler.records.store import StoredRun, read_run
+from profiler.report.html.saturation_page import saturation_page_of
+from profiler.report.html.write import put_page
 from profiler.report.saturation import print_saturation, saturation_json
 from profiler.saturation.probe import Goal
 from profiler.saturation.result import saturation_result
@@ -43,17 +45,21 @@ def add(commands: Commands) -> None:
     parser.set_defaults(run=_run)
 
 
-def show_saturation(run: StoredRun, how: str) -> None:
-    """Print a stored sweep as `terminal` or `json`.
+def show_saturation(run: StoredRun, how: str, html: Path | None = None) -> None:
+    """Print a stored sweep as `terminal`, `json` or `html`; with the terminal's table a page is written, to `html`.
 
     Raises:
-        UserError: the run is no sweep.
+        UserError: the run is no sweep, or `html` cannot be written.
     """
     result = saturation_result(run)
     if how == "json":
         print(json.dumps(saturation_json(result), indent=2))
+    elif how == "html":
+        print(saturation_page_of(result), end="")
     else:
-        print_saturation(result, Console())
+        console = Console()
+        print_saturation(result, console)
+        put_page(saturation_page_of(result), run.path, html, console)
 
 
 def _run(options: argparse.Namespace) -> int:

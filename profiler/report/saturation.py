@@ -27,7 +27,7 @@ def print_saturation(result: SaturationResult, console: Console) -> None:
         f"vLLM {plain(facts['vllm_version'])}",
         highlight=False,
     )
-    console.print(f"Highest rate at which {_goal(result.goal)}", highlight=False)
+    console.print(f"Highest rate at which {goal_words(result.goal)}", highlight=False)
     console.print(_table(result))
     for note in _notes(result):
         console.print(note, highlight=False)
@@ -67,7 +67,8 @@ def saturation_json(result: SaturationResult) -> dict[str, Any]:
     }
 
 
-def _goal(goal: Goal) -> str:
+def goal_words(goal: Goal) -> str:
+    """What a rate must keep to count."""
     limits = ", ".join(f"{name.removesuffix('_ms').upper()} {limit:g} ms" for name, limit in stated(goal.slo).items())
     return f"at least {100 * goal.good_fraction:.4g}% of requests are good ({limits}):"
 
@@ -78,18 +79,20 @@ def _table(result: SaturationResult) -> Table:
     for name in ("requests/s", "surely between", "capacity tax", "95 % interval", "probes"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, arm in result.arms.items():
-        table.add_row(plain(name), *_capacity(arm.capacity), *_tax(arm.tax), str(len(arm.probes)))
+        table.add_row(plain(name), *capacity_cells(arm.capacity), *tax_cells(arm.tax), str(len(arm.probes)))
     return table
 
 
-def _capacity(capacity: Capacity) -> tuple[str, str]:
+def capacity_cells(capacity: Capacity) -> tuple[str, str]:
+    """The rate, and between which rates it surely lies."""
     if capacity.estimate_hz is None:
         return "n/m", "-"
     high = f"{capacity.high_hz:.3g}" if math.isfinite(capacity.high_hz) else "?"
     return f"{capacity.estimate_hz:.3g}", f"{capacity.low_hz:.3g} - {high}"
 
 
-def _tax(tax: Interval | None) -> tuple[str, str]:
+def tax_cells(tax: Interval | None) -> tuple[str, str]:
+    """The tax in percent, and its interval."""
     if tax is None:
         return "-", "-"
     return f"{100 * tax.estimate:+.1f} %", f"{100 * tax.low:+.1f} to {100 * tax.high:+.1f}"
@@ -101,10 +104,14 @@ def _notes(result: SaturationResult) -> list[str]:
         for name, arm in result.arms.items()
         if arm.capacity.estimate_hz is None
     ]
-    stopped = sum(bool(probe.stopped) for arm in result.arms.values() for probe in arm.probes)
-    if stopped:
-        notes.append(f"{stopped} probe(s) stopped early: requests came faster than they ended.")
+    notes += stopped_notes(result)
     return [*notes, *(f"[yellow]warning:[/] {plain(warning)}" for warning in result.warnings)]
+
+
+def stopped_notes(result: SaturationResult) -> list[str]:
+    """How many probes were ended because their backlog grew, if any."""
+    stopped = sum(bool(probe.stopped) for arm in result.arms.values() for probe in arm.probes)
+    return [f"{stopped} probe(s) stopped early: requests came faster than they ended."] if stopped else []
 
 
 def _arm_json(arm: ArmCapacity) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The result as tables in a terminal; 80 columns are enough."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -21,7 +22,8 @@ from profiler.report.tax_table import detectable, tax_table
 from profiler.report.text import plain
 from profiler.scenario import BASELINE
 
-_LATENCIES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2el_ms": "E2EL"}
+LATENCIES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2el_ms": "E2EL"}
+"""What a reader calls them."""
 
 
 def print_result(result: RunResult, console: Console) -> None:
@@ -68,7 +70,7 @@ def _figures(arms: list[ArmResult]) -> Table:
     for arm in arms:
         table.add_column(plain(arm.name), justify="right", overflow="fold")
     table.add_row("output tok/s", *(f"{arm.output_tokens_per_s:.1f}" for arm in arms))
-    for metric, word in _LATENCIES.items():
+    for metric, word in LATENCIES.items():
         summaries = [arm.latency[metric] for arm in arms]
         table.add_row(f"{word} p50, ms", *(_p50(summary) for summary in summaries))
         if metric != "tpot_ms":
@@ -110,15 +112,22 @@ def _notes(result: RunResult) -> list[str]:
         notes.append("TPOT -: every answer came in one piece, so there is no time per token.")
     if places := result.run.manifest.get("placements"):
         notes.append(f"Guards run on: {plain('; '.join(f'{guard}: {where}' for guard, where in places.items()))}.")
-    if result.run.manifest.get("scenario", {}).get("isolation") == "dedicated":
-        notes.append(
-            "isolation: dedicated: an engine an arm, one after the other, the baseline first and last: drift between "
-            f"them is in the taxes; '{BASELINE}, again' shows it."
-        )
+    if note := isolation_note(result.run.manifest):
+        notes.append(note)
     notes += [plain(note) for note in meter_notes(result.run.manifest)]
     not_measured = result.run.manifest["not_measured"]
     notes += [f"{plain(absence_word(name))} (n/m): not measured: {plain(why)}" for name, why in not_measured.items()]
     return [*notes, *_problems(result)]
+
+
+def isolation_note(manifest: Mapping[str, Any]) -> str:
+    """What is to be known of a dedicated run; empty of a shared one."""
+    if manifest.get("scenario", {}).get("isolation") != "dedicated":
+        return ""
+    return (
+        "isolation: dedicated: an engine an arm, one after the other, the baseline first and last: drift between "
+        f"them is in the taxes; '{BASELINE}, again' shows it."
+    )
 
 
 def _problems(result: RunResult) -> list[str]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from profiler.analysis.tax import RunResult
-from profiler.records.samples import DamagedSamples, Samples, Series
+from profiler.records.record import TrialInfo
+from profiler.records.samples import Samples, Series
 from profiler.records.store import DamagedTrial
 
 _MOST_POINTS = 1500
@@ -56,12 +57,16 @@ def power(result: RunResult) -> Power:
     for source in sorted(result.run.sources, key=lambda one: one.info.started_ns):
         try:
             loaded.append((source.info, source.load(("index",)).samples))
-        except (DamagedTrial, DamagedSamples):  # the report names it
+        except DamagedTrial:  # the report names it
             continue
     if not loaded:
         return Power((), (), ())
-    zero_ns = loaded[0][0].started_ns
-    windows = [Window(i.arm, (i.started_ns - zero_ns) / 1e9, (i.ended_ns - zero_ns) / 1e9) for i, _ in loaded]
+    spans_ns = [_window_ns(info, samples) for info, samples in loaded]
+    zero_ns = min(began for began, _ in spans_ns)
+    windows = [
+        Window(info.arm, (began - zero_ns) / 1e9, (ended - zero_ns) / 1e9)
+        for (info, _), (began, ended) in zip(loaded, spans_ns, strict=True)
+    ]
     found = [
         (name, trial, series)
         for trial, (_, samples) in enumerate(loaded)
@@ -79,6 +84,13 @@ def power(result: RunResult) -> Power:
         ),
         tuple(TrialPower(name, trial, float(s.value.mean()), float(s.value.max())) for name, trial, s in found),
     )
+
+
+def _window_ns(info: TrialInfo, samples: Samples | None) -> tuple[int, int]:
+    """When the meters began and ended; the trial's own times where they did not run."""
+    if samples is None:
+        return info.started_ns, info.ended_ns
+    return int(samples.facts["began_ns"]), int(samples.facts["ended_ns"])
 
 
 def _watts(samples: Samples) -> list[tuple[str, Series]]:

@@ -9,9 +9,10 @@ from typing import Any
 import yaml
 
 from profiler.analysis.tax import RunResult
+from profiler.records.store import StoredRun
 from profiler.report.recorded import recorded_note
-from profiler.report.resources import absence_word, meter_notes
-from profiler.report.tax_table import detectable
+from profiler.report.resources import absence_word
+from profiler.report.terminal import isolation_note
 from profiler.report.text import printable
 
 _MOST_LINES = 400
@@ -29,33 +30,35 @@ class Limits:
 def limits(result: RunResult) -> Limits:
     """Everything that a run's report warns of."""
     findings = [(f.invalid, f"{f.arm}: {f.text.removeprefix('INVALID: ')}") for f in result.findings]
-    note = recorded_note(result.run.manifest)
+    note, isolation = recorded_note(result.run.manifest), isolation_note(result.run.manifest)
     warm_up = [f"Warm-up: {result.warm_up.why}."] if result.warm_up.blocks else []
     absent = result.run.manifest.get("not_measured", {})
     return Limits(
         tuple(text for invalid, text in findings if invalid),
-        (*([note] if note else []), *warm_up, *result.warnings, *(text for invalid, text in findings if not invalid)),
+        (
+            *(text for text in (note, isolation) if text),
+            *warm_up,
+            *result.warnings,
+            *(text for invalid, text in findings if not invalid),
+        ),
         tuple(f"{absence_word(name)}: {why}" for name, why in absent.items()),
     )
 
 
-def facts(result: RunResult) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Groups of names and values: the run, the model and engine, the machine, the versions."""
-    manifest = result.run.manifest
-    requests = sum(arm.requests for arm in result.arms.values())
-    run = {
+def facts(run: StoredRun, sizes: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Groups of names and values: the run with its `sizes`, the model and engine, the machine, the versions."""
+    manifest = run.manifest
+    whole = {
         "run": manifest.get("id"),
         "started": manifest.get("started"),
-        "ended": result.run.ending,
-        "blocks": result.blocks,
-        "requests": f"{requests:,}",
+        "ended": run.ending,
+        **sizes,
         "prompts": ", ".join(f"{label} {count}" for label, count in (manifest.get("prompts") or {}).items()),
         "prompts, SHA-256": manifest.get("prompts_sha256"),
         "git commit": manifest.get("git_commit"),
-        "smallest difference found with 80 % power": detectable(result),
     }
     groups = [
-        ("Run", run),
+        ("Run", whole),
         ("Model and engine", manifest.get("facts")),
         ("Machine", manifest.get("machine")),
         ("Guards run on", manifest.get("placements")),
@@ -74,14 +77,9 @@ def _short(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def notes(result: RunResult) -> list[str]:
-    """Sentences on the meters."""
-    return meter_notes(result.run.manifest)
-
-
-def scenario(result: RunResult) -> list[str]:
+def scenario(run: StoredRun) -> list[str]:
     """The scenario as YAML, a line each; a very long one is cut, and says so."""
-    found = result.run.manifest.get("scenario")
+    found = run.manifest.get("scenario")
     if not found:
         return []
     lines = yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=110).splitlines()
@@ -89,14 +87,13 @@ def scenario(result: RunResult) -> list[str]:
     return [*lines[:_MOST_LINES], *cut]
 
 
-def commands(result: RunResult) -> list[tuple[str, str]]:
-    """What to type, and what it does."""
-    run = shlex.quote(f"results/{printable(result.run.path.name)}")
-    commit = result.run.manifest.get("git_commit")
+def commands(run: StoredRun, verb: str) -> list[tuple[str, str]]:
+    """What to type, and what it does. `verb` made the run."""
+    name = shlex.quote(f"results/{printable(run.path.name)}")
+    commit = run.manifest.get("git_commit")
     checkout = [(f"git checkout {shlex.quote(printable(commit))}", "the program as it was")] if commit else []
     return [
         *checkout,
-        ("alignment-tax profile --scenario scenario.yaml", "the same run again, the scenario below saved so"),
-        (f"alignment-tax report {run}", "this report from the stored run"),
-        (f"alignment-tax compare {run} results/OTHER", "this run beside another"),
+        (f"alignment-tax {verb} --scenario scenario.yaml", "the same run again, the scenario below saved so"),
+        (f"alignment-tax report {name}", "this report from the stored run"),
     ]

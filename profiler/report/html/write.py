@@ -4,38 +4,28 @@ from pathlib import Path
 
 from rich.console import Console
 
-from profiler.analysis.tax import RunResult
 from profiler.errors import UserError
 from profiler.records.durable import put_bytes
-from profiler.report.html.page import page_of
 from profiler.report.text import plain
 
 NAME = "report.html"
 
 
-def write_page(result: RunResult, harmful: float | None, file: Path) -> None:
-    """Write the page.
+def put_page(page: str, run: Path, asked: Path | None, console: Console) -> None:
+    """Write the page into the folder of the run, or where it was asked for, and say where.
+
+    A run's folder that cannot be written to costs one line.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: the file that was asked for cannot be written.
     """
+    file = run / NAME if asked is None else asked
     try:
-        put_bytes(file, page_of(result, harmful).encode("utf-8"))
+        put_bytes(file, page.encode("utf-8"))
     except OSError as error:
-        raise UserError(f"{file}: cannot be written ({error.strerror or error}): name another with --html") from error
-
-
-def put_page(result: RunResult, harmful: float | None, console: Console) -> None:
-    """Write the page into the run's folder and say where; a folder that cannot be written to costs one line."""
-    file = result.run.path / NAME
-    try:
-        write_page(result, harmful, file)
-    except UserError as error:
-        console.print(f"No page: {plain(error)}", highlight=False, soft_wrap=True)
+        said = f"{file}: cannot be written ({error.strerror or error}): name another with --html"
+        if asked is not None:
+            raise UserError(said) from error
+        console.print(f"No page: {plain(said)}", highlight=False, soft_wrap=True)
     else:
-        print_page(file, console)
-
-
-def print_page(file: Path, console: Console) -> None:
-    """Say where the page lies."""
-    console.print(f"Page: {plain(file)}", highlight=False, soft_wrap=True)
+        console.print(f"Page: {plain(file)}", highlight=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from typing import Any
 from profiler.analysis.pictures.ecdf import MARKED, Curve, curves
 from profiler.analysis.stats import P99_MIN_REQUESTS
 from profiler.report.html.parts import Asked, DataTable, Picture, not_measured
-from profiler.report.html.words import LATENCY
+from profiler.report.terminal import LATENCIES
 
 _TITLE = "How latency is distributed"
 _CAPTION = (
@@ -19,8 +19,8 @@ def picture(asked: Asked) -> Picture:
     found = curves(asked.result)
     if not found:
         return not_measured("ecdf", _TITLE, "no request was answered")
-    panels = [_panel(metric, [c for c in found if c.metric == metric], asked.arms) for metric in LATENCY]
-    absent = [LATENCY[metric] for metric in LATENCY if not any(c.metric == metric for c in found)]
+    panels = [_panel(metric, [c for c in found if c.metric == metric], asked.arms) for metric in LATENCIES]
+    absent = [LATENCIES[metric] for metric in LATENCIES if not any(c.metric == metric for c in found)]
     lacking = f" {', '.join(absent)}: not measured: every answer came in one piece." if absent else ""
     return Picture(
         "ecdf",
@@ -36,7 +36,7 @@ def picture(asked: Asked) -> Picture:
 
 def _panel(metric: str, found: list[Curve], arms: list[str]) -> dict[str, Any]:
     return {
-        "metric": LATENCY[metric],
+        "metric": LATENCIES[metric],
         "curves": [
             {
                 "arm": arms.index(curve.arm),
@@ -53,7 +53,7 @@ def _row(curve: Curve) -> tuple[str, ...]:
     p50, p90, p99 = (_at(curve, q) for q in MARKED)
     mark = "" if curve.count >= P99_MIN_REQUESTS else "*"
     ends = (f"{curve.ms[0]:.1f}", f"{p50:.1f}", f"{p90:.1f}", f"{p99:.1f}{mark}", f"{curve.ms[-1]:.1f}")
-    return LATENCY[curve.metric], curve.arm, f"{curve.count:,}", *ends
+    return LATENCIES[curve.metric], curve.arm, f"{curve.count:,}", *ends
 
 
 def _at(curve: Curve, q: float) -> float:

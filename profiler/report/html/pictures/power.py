@@ -4,7 +4,7 @@ from profiler.analysis.pictures.power import Power, power
 from profiler.report.html.parts import Asked, DataTable, Picture, not_measured
 
 _TITLE = "Power over time"
-_CAPTION = "Watts over the run, by device. Each shaded stretch is one trial, and its colour and letter are its arm's."
+_CAPTION = "Watts over the run, by device. Each shaded stretch is one trial, named at its foot where there is room."
 
 
 def picture(asked: Asked) -> Picture:

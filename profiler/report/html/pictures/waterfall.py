@@ -5,8 +5,8 @@ from typing import Any
 from profiler.analysis.ledger_entries import Ledger
 from profiler.analysis.pictures.waterfall import ENTRIES, Step, steps
 from profiler.report.html.parts import Asked, DataTable, Picture, not_measured
-from profiler.report.html.words import LATENCY
 from profiler.report.numbers import with_half_width
+from profiler.report.terminal import LATENCIES
 
 _TITLE = "Direct, induced, waste, saved"
 _CAPTION = (
@@ -32,13 +32,13 @@ def picture(asked: Asked) -> Picture:
         told=_told(ledgers),
         data={
             "panels": [
-                {"arm": asked.arms.index(name), "metric": LATENCY[metric], "steps": [_step(s) for s in steps(ledger)]}
+                {"arm": asked.arms.index(name), "metric": LATENCIES[metric], "steps": [_step(s) for s in steps(ledger)]}
                 for name, metric, ledger in ledgers
             ]
         },
         table=DataTable(
             ("arm", "latency", *ENTRIES, "measured"),
-            [(name, LATENCY[metric], *(_cell(s) for s in steps(ledger))) for name, metric, ledger in ledgers],
+            [(name, LATENCIES[metric], *(_cell(s) for s in steps(ledger))) for name, metric, ledger in ledgers],
         ),
     )
 

@@ -25,7 +25,7 @@ draw.forest = ({ panels }, { width, on }) => {
     marginTop: 30,
     marginBottom: 40,
     x: { type: "log", domain: [low, high], ticks: apart, tickFormat: percent, label: "difference to the baseline", grid: true, labelAnchor: "center", labelArrow: "none" },
-    y: { domain: arms, axis: null, padding: 0.2 },
+    y: { type: "point", domain: arms, axis: null, padding: 0.2 },
     fy: { domain: metrics, axis: null, padding: 32 / (32 + 21 * Math.max(1, arms.length)), paddingOuter: 0 },
     marks: [
       Plot.rect(bands, { fy: "metric", x1: ({ low: end }) => inside(end, low), x2: ({ high: end }) => inside(end, high), fill: "var(--band)", insetTop: -2, insetBottom: -2 }),

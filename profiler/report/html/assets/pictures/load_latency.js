@@ -10,7 +10,7 @@ draw.load_latency = ({ panels }, { width, on }) =>
       marginLeft: 52,
       marginRight: 34,
       marginBottom: 40,
-      x: { label: "requests/s offered", labelAnchor: "center", labelArrow: "none", zero: true },
+      x: { label: "requests/s offered", labelAnchor: "center", labelArrow: "none", inset: 8, ticks: 5 },
       y: { type: "log", domain: [Math.min(...times), Math.max(...times)], ticks: logTicks(Math.min(...times), Math.max(...times), 6), tickFormat: amount, label: null, grid: true },
       marks: [
         slo ? Plot.ruleY([slo], { stroke: "var(--tax)", strokeWidth: 1.6, strokeDasharray: "6 4" }) : null,

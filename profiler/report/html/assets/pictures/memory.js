@@ -14,7 +14,7 @@ draw.memory = ({ panels, pool }, { width }) => {
       marginTop: 6,
       marginBottom: 36,
       x: { label: "MiB", labelAnchor: "center", labelArrow: "none", ticks: Math.max(3, Math.floor(width / 110)), grid: true },
-      y: { domain: arms, tickFormat: (arm) => named(arm, 14), label: null, tickSize: 0, padding: 0.25 },
+      y: { type: "band", domain: arms, tickFormat: (arm) => named(arm, 14), label: null, tickSize: 0, padding: 0.25 },
       marks: [
         Plot.barX(bars, { y: "arm", x: "mib", fill: ({ role }) => fill(role), stroke: "var(--paper)", strokeWidth: 0.7, order: roles, z: "role" }),
         Plot.text(sums, { y: ([arm]) => arm, x: ([, mib]) => mib, text: ([, mib]) => amount(mib), dx: 6, textAnchor: "start" }),

@@ -1,0 +1,94 @@
+"""`alignment-tax report` and the page: where it goes, what it says, and where there is none."""
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from profiler.cli import main
+from profiler.commands.profile import _shown
+from profiler.profile import Finished
+from profiler.records import durable
+from tests.gate.stored import stored_run
+from tests.report.html.reading import parsed
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return stored_run(tmp_path / "a", {"none": 500.0, "guard": 600.0}, blocks=3)
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: object, status: int = 0) -> str:
+    assert main([str(a) for a in arguments]) == status
+    said = capsys.readouterr()
+    return said.out if status == 0 else said.err
+
+
+def test_report_prints_the_tables_and_leaves_a_page(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = told(capsys, "report", run)
+    assert "What each arm did" in said
+    assert f"Page: {run.resolve() / 'report.html'}" in said.splitlines()
+    assert parsed((run / "report.html").read_text()).one("h1").text == "m"
+    assert stat.S_ISREG((run / "report.html").stat().st_mode)
+    # The page is no part of the record: the run is as whole as before.
+    assert "damaged" not in told(capsys, "report", run, "--verify")
+
+
+def test_the_page_goes_where_it_is_asked_to(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "page.html"
+    assert f"Page: {file}" in told(capsys, "report", run, "--html", file)
+    assert file.is_file() and not (run / "report.html").exists()
+
+
+def test_format_html_prints_the_page_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = told(capsys, "report", run, "--format", "html", "--harmful", "2%")
+    assert said.startswith("<!doctype html>")
+    assert parsed(said).one("title").text == "Latency tax of m: a"
+    assert not (run / "report.html").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_costs_one_line(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(scratch: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(durable, "_sync", full)
+    said = told(capsys, "report", run)
+    assert "What each arm did" in said
+    (line,) = (line for line in said.splitlines() if line.startswith("No page: "))
+    assert "report.html: cannot be written (No space left on device)" in line
+
+
+def test_a_file_that_cannot_be_written_is_the_users_mistake(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = told(capsys, "report", run, "--html", tmp_path / "nowhere" / "page.html", status=2)
+    assert "nowhere" in said and "cannot be written" in said and len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [({"kind": "calibration"}, "no run of `profile`"),
+     ({"points": [{"label": "x", "arm": "guard", "settings": {}}]}, "a sweep, which has no page")],
+)  # fmt: skip
+@pytest.mark.parametrize("flags", [("--format", "html"), ("--html", "page.html")])
+def test_runs_of_other_kinds_have_no_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, Any], words: str, flags: tuple[str, str]
+) -> None:
+    other = stored_run(tmp_path / "s", {"none": 500.0, "guard": 600.0}, blocks=2, changed=changed)
+    said = told(capsys, "report", other, *flags, status=2)
+    assert words in said and flags[0] in said and len(said.splitlines()) == 1
+
+
+def test_html_beside_another_format_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = told(capsys, "report", run, "--html", "x.html", "--format", "json", status=2)
+    assert "leave --format json out" in said
+
+
+def test_a_profile_leaves_a_page_at_its_end(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _shown(Finished(run, ""), Console()) == 0
+    assert f"Page: {run.resolve() / 'report.html'}" in capsys.readouterr().out.splitlines()
+    assert (run / "report.html").is_file()
