@@ -61,7 +61,7 @@ class _Schema(argparse.Action):
 
 def _run(options: argparse.Namespace) -> int:
     if options.more:
-        return show_scale([options.path, *options.more], options.size, options.format)
+        return show_scale([options.path, *options.more], options.size, options.format, options.html)
     if options.size:
         raise UserError("--size: is for several runs at different model sizes: name them all")
     harmful = None if options.harmful is None else share_flag("--harmful", options.harmful)

@@ -13,6 +13,8 @@ from profiler.analysis.tax import RunResult
 from profiler.commands.stored import profiled
 from profiler.engines.model_size import PARAMETERS
 from profiler.errors import UserError
+from profiler.report.html.scale_page import scale_page_of
+from profiler.report.html.write import put_page
 from profiler.report.markdown import MarkdownConsole
 from profiler.report.scale import print_scale, scale_json
 
@@ -20,14 +22,16 @@ _SIZE = re.compile(r"([0-9]*\.?[0-9]+(?:E[0-9]+)?) ?([KMBT]?)")
 _UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 
 
-def show_scale(paths: Sequence[Path], sizes: Sequence[str], how: str) -> int:
-    """Print the tax against the size as `terminal`, `markdown` or `json`.
+def show_scale(paths: Sequence[Path], sizes: Sequence[str], how: str, html: Path | None = None) -> int:
+    """Print the tax against the size as `terminal`, `markdown`, `json` or `html`; a page goes to `html`.
 
     Raises:
-        UserError: a run whose size nobody knows, or a format that this has not.
+        UserError: a run whose size nobody knows, a format that this has not, or a page that cannot be written.
     """
-    if how not in ("terminal", "markdown", "json"):
-        raise UserError(f"--format {how}: of several runs there is terminal, markdown and json")
+    if how not in ("terminal", "markdown", "json", "html"):
+        raise UserError(f"--format {how}: of several runs there is terminal, markdown, json and html")
+    if html is not None and how != "terminal":
+        raise UserError(f"--html: goes with the terminal's tables: leave --format {how} out")
     stated = dict(_stated(text) for text in sizes)
     if unknown := [run for run in stated if run not in {name for path in paths for name in _names(path)}]:
         raise UserError(f"--size: {unknown[0]} is none of the runs: name one as it is given")
@@ -35,10 +39,15 @@ def show_scale(paths: Sequence[Path], sizes: Sequence[str], how: str) -> int:
     if how == "json":
         print(json.dumps(scale_json(found), indent=2))
         return 0
+    if how == "html":
+        print(scale_page_of(found), end="")
+        return 0
     console = Console() if how == "terminal" else MarkdownConsole()
     print_scale(found, console)
     if isinstance(console, MarkdownConsole):
         print(console.page, end="")
+    if html is not None:
+        put_page(scale_page_of(found), html.parent, html, console)
     return 0
 
 

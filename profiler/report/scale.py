@@ -13,7 +13,7 @@ from profiler.report.attribution import interval_json
 from profiler.report.numbers import percent_with_range, with_range
 from profiler.report.text import plain
 
-_WORDS = {
+WORDS = {
     "ttft_ms.mean": "TTFT mean, ms",
     "tpot_ms.mean": "TPOT mean, ms",
     "e2el_ms.mean": "E2EL mean, ms",
@@ -56,31 +56,38 @@ def _table(arm: str, metrics: Mapping[str, ScaledTax]) -> Table:
         table.add_column(name, justify="left" if not name else "right", overflow="fold")
     for metric, found in metrics.items():
         for number, point in enumerate(found.points):
-            table.add_row("" if number else _WORDS[metric], *_cells(point))
+            table.add_row("" if number else WORDS[metric], *map(plain, cells(point)))
     return table
 
 
-def _cells(point: Point) -> tuple[str, str, str, str]:
+def cells(point: Point) -> tuple[str, str, str, str]:
+    """Size, baseline, and the tax absolute and relative, with their intervals."""
     tax, share = point.absolute, point.relative
     relative = "-" if share is None else percent_with_range(share.estimate, (share.low, share.high))
     absolute = with_range(tax.estimate, (tax.low, tax.high))
-    return size_text(point.parameters), f"{point.baseline:.4g}", plain(absolute), plain(relative)
+    return size_text(point.parameters), f"{point.baseline:.4g}", absolute, relative
 
 
 def sentence(metric: str, found: ScaledTax) -> str:
     """What the tax does as models grow, in words, with its exponents."""
     if found.absolute.why and found.absolute.why == found.relative.why:
-        return f"{_WORDS[metric]}: no exponent: {found.absolute.why}."
+        return f"{WORDS[metric]}: no exponent: {found.absolute.why}."
     absolute, relative = _law("absolute", found.absolute), _law("relative", found.relative)
-    return f"{_WORDS[metric]}: {absolute}; {relative}: {proportion(found)}."
+    return f"{WORDS[metric]}: {absolute}; {relative}: {proportion(found)}."
 
 
 def _law(which: str, found: PowerLaw) -> str:
     if found.exponent is None:
         return f"{which} tax: no exponent ({found.why})"
     verb = {"holds": "holds, ", "": "cannot be told to grow or shrink, "}.get(found.trend, f"{found.trend} as ")
-    exponent = found.exponent
-    return f"{which} tax {verb}size^{exponent.estimate:.2f} [{exponent.low:.2f}, {exponent.high:.2f}]"
+    return f"{which} tax {verb}{law_words(found)}"
+
+
+def law_words(found: PowerLaw) -> str:
+    """The exponent with its interval: size^0.42 [0.31, 0.53]."""
+    if found.exponent is None:
+        return "-"
+    return f"size^{found.exponent.estimate:.2f} [{found.exponent.low:.2f}, {found.exponent.high:.2f}]"
 
 
 def proportion(found: ScaledTax) -> str:

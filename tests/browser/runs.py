@@ -15,6 +15,7 @@ from profiler.plan import plan_trials
 from profiler.records.record import TrialInfo
 from profiler.records.samples import Samples
 from profiler.records.store import StoredTrial, create_run, write_ending, write_idle, write_stored
+from tests.gate.stored import stored_run
 
 BLOCKS, REQUESTS = 5, 900
 RATES = (2.0, 4.0, 8.0)
@@ -53,6 +54,20 @@ def hostile_run(folder: Path) -> Path:
         return LONG if row == 3 else arms.get(text, f"{text} {EVIL}")
 
     return _write(folder, called, lambda arm: arms[arm], lambda found: _everywhere(found, arms), leaf)
+
+
+def sized_runs(folder: Path) -> list[Path]:
+    """Three sizes of model, one arm with a tax and one without, and names that are hostile."""
+    facts = {"engine": EVIL, "vllm_version": EVIL, "device_name": EVIL}
+    return [
+        stored_run(
+            folder / f"{i}{SCRIPTS[2]}",
+            {"none": base, EVIL: base + 20, "=1+1": base},
+            seed=i,
+            changed={"facts": facts | {"model": f"{EVIL} {i}", "model_parameters": f"{size:.0f}"}},
+        )
+        for i, (size, base) in enumerate([(1e8, 200.0), (1e9, 500.0), (1e10, 2000.0)])
+    ]
 
 
 def _everywhere(found: Any, arms: Mapping[str, str], key: str = "") -> Any:

@@ -26,8 +26,9 @@ _ODD = """() => [...document.querySelectorAll("*")].flatMap((one) => [
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_nothing_runs_and_nothing_is_fetched(browser: Browser, pages: dict[str, Path], width: int) -> None:
-    with opened(browser, pages["hostile"], width=width) as (page, heard):
+@pytest.mark.parametrize("name", ["hostile", "sizes"])
+def test_nothing_runs_and_nothing_is_fetched(browser: Browser, pages: dict[str, Path], name: str, width: int) -> None:
+    with opened(browser, pages[name], width=width) as (page, heard):
         page.evaluate(_ACT)
         for box in page.locator(".drawing svg").all():
             box.hover(force=True)  # tips are made from texts too

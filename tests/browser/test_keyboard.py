@@ -75,7 +75,8 @@ def test_every_fold_opens_and_every_switch_turns_from_the_keyboard(browser: Brow
 WIDE, NARROW = WIDTHS[1], WIDTHS[0]
 LOOKS = [
     *(("full", width, dark) for width in WIDTHS for dark in (False, True)),
-    ("hostile", NARROW, False), ("hostile", WIDE, True), ("invalid", WIDE, False), ("nothing measured", NARROW, True),
+    ("hostile", NARROW, False), ("hostile", WIDE, True), ("invalid", WIDE, False),
+    ("nothing measured", NARROW, True), ("sizes", WIDE, False),
 ]  # fmt: skip
 
 

@@ -96,3 +96,14 @@ def test_arms_match_by_their_guards_and_what_else_differs_is_said(
     assert list(document["arms"]) == ["x"]
     assert [point["run"] for point in document["arms"]["x"]["e2el_ms.mean"]["points"]][-1] == "other"
     assert any(w.startswith("m0 and other: machines differ: cpu a cpu and another") for w in document["warnings"])
+
+
+def test_a_page_is_written_where_it_is_asked_for(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = said(capsys, runs, "--html", str(tmp_path / "sizes.html"))
+    page = (tmp_path / "sizes.html").read_text(encoding="utf-8")
+    assert f"Page: {tmp_path / 'sizes.html'}" in shown.replace("\n", "")
+    assert "Models of 100M, 1B, 10B" in page and "in proportion the tax shrinks as models grow." in page
+    assert said(capsys, runs, "--format", "html") == page
+    assert "--html" in refused(capsys, runs, "--html", str(tmp_path / "nowhere" / "sizes.html"))

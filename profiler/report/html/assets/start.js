@@ -49,7 +49,7 @@ function hatches() {
   return svg.node();
 }
 
-fetch("http://x.example/");
+document.body.append(hatches());
 const pictures = [...document.querySelectorAll("[data-draw]")].map(picture);
 const opened = [];
 window.addEventListener("beforeprint", () => {
