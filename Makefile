@@ -45,7 +45,7 @@ doctor: setup ## say what this machine can measure
 reference: setup ## the reference run on a GPU, in ten minutes: FLAGS=--dry-run shows on any machine that it works
 	@$(BIN)/python -m profiler.reference $${OUT:+--out "$$OUT"} $(FLAGS)
 
-test: check ## style, types and all tests, the real engine's included
+test: check $(VENV)/.browser ## style, types and all tests, the real engine's and a browser's included
 	$(BIN)/python -m pytest
 
 check: setup ## style and types
@@ -61,7 +61,7 @@ bench-%: setup ## run a benchmark, such as bench-dispatch
 	@$(BIN)/python -m benchmarks.$(subst -,_,$*)
 
 clean: ## remove .venv and caches; results stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf $(VENV) tests/browser/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -95,3 +95,11 @@ $(VENV)/.project: setup.py $(VENV)/.engine
 	@echo "installing the profiler"
 	@$(PIP) install -e '.[dev]'
 	@touch $@
+
+# axe-core, which the browser tests ask what a screen reader would miss. They skip where it, or Chromium, is not there.
+$(VENV)/.browser: tests/browser/package-lock.json $(VENV)/.venv
+	@if ! command -v npm >/dev/null; then echo "make: no npm here: the browser tests will go without axe-core"; \
+	else echo "installing axe-core for the browser tests"; \
+	  if npm ci --prefix tests/browser --silent --no-audit --no-fund; then touch $@; \
+	  else echo "make: npm could not install axe-core: the browser tests will go without it"; fi; \
+	fi

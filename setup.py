@@ -11,6 +11,7 @@ setup(
     packages=find_packages(include=["guards", "guards.*", "profiler", "profiler.*"]),
     package_data={
         "guards": ["weights/*", "families/data/*", "scorers/data/*"],
+        "profiler": ["report/schema/*.json"],
         "profiler.report.html": ["assets/*", "assets/pictures/*", "templates/*", "vendor/*"],
     },
     install_requires=[
@@ -45,6 +46,8 @@ setup(
             "ruff>=0.12",
             "pytest>=8.3",
             "hypothesis>=6.120",
+            "jsonschema>=4.23",
+            "playwright>=1.50",
             "types-PyYAML",
             "types-psutil",
         ],

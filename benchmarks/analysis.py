@@ -23,7 +23,8 @@ from profiler.records.store import StoredTrial, as_table, create_run, write_stor
 
 Ints = npt.NDArray[np.int64]
 SIZES = (100_000, 1_000_000)
-ARMS = ("none", "input", "output", "rerank")
+GUARDS = ("input", "output", "rerank")
+ARMS = ("none", *GUARDS)
 BLOCKS = 12
 CHUNKS = 24
 SEQUENCES = 16
@@ -71,7 +72,7 @@ def synthetic(planned: PlannedTrial, n: int) -> Trial:
     at = turn[:, None] * (CHUNKS + 2) + 2 + np.arange(CHUNKS)
     chunk_ns = ends[at] + rng.integers(0, 200_000, (n, 1))
     called = ends[turn * (CHUNKS + 2)] + rng.integers(0, 1_000_000, n)
-    check = CHECK_NS if planned.arm == "input" else 0
+    check = CHECK_NS if planned.arm in ("input", "all") else 0
     return Trial(called - check, called, chunk_ns, int(ends[-1]) + 10_000_000)
 
 
@@ -79,6 +80,7 @@ def records(planned: PlannedTrial, trial: Trial, n: int) -> pa.Table:
     """The trial as the store keeps it."""
     rng = np.random.default_rng([planned.block, planned.index, 1])
     guarded = planned.arm != "none"
+    guards = GUARDS if planned.arm == "all" else (planned.arm,)
     blocked = (rng.random(n) < 0.05) & guarded
     lists = pa.array(np.arange(n + 1, dtype=np.int32) * CHUNKS)
     chunks = pa.ListArray.from_arrays(lists, pa.array(trial.chunk_ns.ravel()))
@@ -99,9 +101,9 @@ def records(planned: PlannedTrial, trial: Trial, n: int) -> pa.Table:
         "error": pa.array([""] * n),
         "chunk_ns": chunks,
         "chunk_tokens": tokens,
-        "engine_calls": singles(engine_calls(trial, chunks, tokens, n)),
-        "spans": singles(spans(planned.arm, trial, n)) if guarded else None,
-        "verdicts": singles(verdicts(planned.arm, blocked, trial, n)) if guarded else None,
+        "engine_calls": each([engine_calls(trial, chunks, tokens, n)]),
+        "spans": each([spans(guard, trial, n) for guard in guards]) if guarded else None,
+        "verdicts": each([verdicts(guard, blocked, trial, n) for guard in guards]) if guarded else None,
         "prompt": pa.array([""] * n),
         "answer": pa.array([""] * n),
         "chosen_candidate": np.zeros(n, dtype=np.int32),
@@ -177,8 +179,11 @@ def struct(fields: dict[str, pa.Array | npt.NDArray[np.generic]]) -> pa.StructAr
     return pa.StructArray.from_arrays([pa.array(values) for values in fields.values()], names=list(fields))
 
 
-def singles(values: pa.StructArray) -> pa.ListArray:
-    return pa.ListArray.from_arrays(pa.array(np.arange(len(values) + 1, dtype=np.int32)), values)
+def each(parts: list[pa.StructArray]) -> pa.ListArray:
+    """A list a request: one value of each part."""
+    k, n = len(parts), len(parts[0])
+    order = np.arange(k * n).reshape(k, n).T.ravel()
+    return pa.ListArray.from_arrays(pa.array(np.arange(n + 1, dtype=np.int32) * k), pa.concat_arrays(parts).take(order))
 
 
 def empty_lists(kind: pa.ListType, n: int) -> pa.ListArray:

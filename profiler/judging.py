@@ -6,15 +6,17 @@ The judge is any `Scorer` that gives p(unsafe) and p(refusal) of an answer; here
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from guards.check import Policy, check
 from guards.config import EmbeddingConfig
 from guards.guard import Scorer
-from guards.scorers.heads import HeadName, load_head
 from guards.subject import Subject
 from profiler.records.record import RequestRecord
 from profiler.trial import Outcomes
+
+if TYPE_CHECKING:
+    from guards.scorers.heads import HeadName
 
 JUDGE = EmbeddingConfig(kind="embedding", head="answer", refusal=True)
 """What is asked; a reranker of the default kind shares it."""
@@ -41,7 +43,10 @@ def embedded_judge(scorer: Scorer) -> Judge:
     return Judge(scorer, {"refusal": _facts("refusal"), "unsafe": _facts("answer")})
 
 
-def _facts(name: HeadName) -> dict[str, Any]:
+def _facts(name: "HeadName") -> dict[str, Any]:
+    # Here, so that the command line, which names the judge, loads no torch.
+    from guards.scorers.heads import load_head
+
     head = load_head(name)
     known = {key: head.card[key] for key in _QUALITY if head.card.get(key)}
     return {"name": f"embedded head {name}", "threshold": head.threshold, "card": known}

@@ -29,7 +29,6 @@ from guards.scorers.builtin_rules import PERSONAL, SECRETS
 from guards.scorers.callable import CallableScorer
 from guards.scorers.cascade import Cascade
 from guards.scorers.frameworks import framework_function
-from guards.scorers.heads import load_head
 from guards.scorers.rules import RulesScorer, pattern_rule, words_rule
 from guards.scorers.scan import Rule
 from guards.scorers.threads import DaemonThreads
@@ -123,4 +122,9 @@ def _threshold(config: ScorerConfig) -> float:
     """The scorer's own operating point; a cascade's is the dear one's."""
     if isinstance(config, CascadeConfig):
         return _threshold(config.cascade[1])
-    return load_head(config.head).threshold if isinstance(config, EmbeddingConfig) else 0.5
+    if not isinstance(config, EmbeddingConfig):
+        return 0.5
+    # Here, so that what only reads statements, as a report does, loads no torch.
+    from guards.scorers.heads import load_head
+
+    return load_head(config.head).threshold

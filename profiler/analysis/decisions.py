@@ -23,7 +23,9 @@ def decisions(sums: PromptSums, harmful: Bools) -> dict[str, Figure]:
     of its decisions, and with the mean of the greatest p(unsafe) that a guard gave it. Wilson's intervals for precision
     (over what was flagged) and recall, the bootstrap over prompts, each label apart, for the rest.
     """
-    strata = np.array([LABELS.index(key.label) for key in sums.keys], dtype=np.int64)
+    places = {label: place for place, label in enumerate(LABELS)}
+    # A label of nobody's, as a file may have it, is a stratum too.
+    strata = np.array([places.get(key.label, len(LABELS)) for key in sums.keys], dtype=np.int64)
     return {**_decided(sums, harmful, strata), **_ranked(sums, harmful, strata)}
 
 

@@ -103,9 +103,7 @@ def _latencies_ms(table: pa.Table) -> dict[str, Array]:
 
 def failed(table: pa.Table) -> Bools:
     """Which requests failed, or were blocked for want of a verdict."""
-    return np.asarray(
-        pc.fill_null(pc.equal(table["outcome"].cast(pa.string()), Outcome.ERROR.value), False), dtype=np.bool_
-    )
+    return np.asarray(pc.fill_null(_is(table["outcome"], Outcome.ERROR.value), False), dtype=np.bool_)
 
 
 def first_tokens(table: pa.Table) -> Ints:
@@ -120,9 +118,13 @@ def first_tokens(table: pa.Table) -> Ints:
 
 
 def _harmful_blocked(table: pa.Table) -> int:
-    blocked = pc.equal(table["outcome"].cast(pa.string()), Outcome.BLOCKED.value)
-    harmful = pc.equal(table["label"].cast(pa.string()), "harmful")
+    blocked, harmful = _is(table["outcome"], Outcome.BLOCKED.value), _is(table["label"], "harmful")
     return int(pc.sum(pc.and_(blocked, harmful)).as_py() or 0)
+
+
+def _is(column: pa.ChunkedArray, value: str) -> pa.ChunkedArray:
+    # With its type: a plain str has pyarrow look for packages each time.
+    return pc.equal(column.cast(pa.string()), pa.scalar(value, pa.string()))
 
 
 def _counts(column: pa.ChunkedArray) -> dict[str, int]:

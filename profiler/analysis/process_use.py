@@ -63,7 +63,11 @@ def _rests(samples: Samples, processes: Sequence[Mapping[str, Any]]) -> Iterator
                 rests[place] -= known_s
                 roles.setdefault(place, str(child["role"]))
         known[process["pid"]] = _total(samples, process) + untold_s
-        yield from ((roles.get(place, _heir(process)), rest) for place, rest in enumerate(rests.tolist()))
+        # Most looks find nothing: one of them stands for all.
+        if len(rests) > len(roles):
+            yield _heir(process), 0.0
+        for place in np.flatnonzero(rests).tolist():
+            yield roles.get(place, _heir(process)), float(rests[place])
 
 
 def _children_first(processes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -15,6 +15,6 @@ def run_mixture(result: RunResult) -> Mixture:
         for source in result.run.sources:
             if source.info.block not in result.warm_up.blocks:
                 with suppress(DamagedTrial):
-                    yield source.load(COLUMNS)
+                    yield source.load(COLUMNS, samples=False)
 
     return mixture(trials(), result.run.manifest.get("arms", ()))

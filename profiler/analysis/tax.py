@@ -120,10 +120,9 @@ def analyse(run: StoredRun) -> RunResult:
     by_arm = {arm: [t for t in trials if t.arm == arm] for arm in _order(run, trials)}
     sums = [one.sums for one in kept if one.sums is not None]
     with ThreadPoolExecutor(1) as beside:
-        fit = beside.submit(fit_of, sums)
+        fit, benefit = beside.submit(fit_of, sums), beside.submit(_benefit, kept, list(by_arm), reading)
         found, floor = _compared(by_arm)
-        benefit = _benefit(kept, list(by_arm), reading)
-        arms = _arms(by_arm, found, sums, fit.result(), benefit)
+        arms = _arms(by_arm, found, sums, fit.result(), benefit.result())
     idle_w, idle_damage = _idle(run)
     arms = {name: _with_resources(arm, by_arm[name], idle_w, _rates(run)) for name, arm in arms.items()}
     unread = [f"{one.damage}: its samples are left out" for one in read if one.damage] + idle_damage

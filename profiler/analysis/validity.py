@@ -178,5 +178,5 @@ def _length_ratio(mine: Sequence[TrialFacts], baseline: Sequence[TrialFacts]) ->
 
 def _is(table: pa.Table, column: str, *values: str) -> Bools:
     """Where a text column has one of the values."""
-    found = pc.is_in(pc.cast(table[column], pa.string()), value_set=pa.array(values))
+    found = pc.is_in(pc.cast(table[column], pa.string()), value_set=pa.array(values, pa.string()))
     return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.bool_)

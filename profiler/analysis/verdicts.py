@@ -116,5 +116,5 @@ def _of_candidates(table: pa.Table, rows: Ints, p: Floats, ok: Bools, blocked: B
 
 
 def _is(column: pa.ChunkedArray | pa.Array, *values: str) -> Bools:
-    found = pc.fill_null(pc.is_in(column, value_set=pa.array(values)), False)
+    found = pc.fill_null(pc.is_in(column, value_set=pa.array(values, pa.string())), False)
     return np.array(found.to_numpy(zero_copy_only=False) if isinstance(found, pa.Array) else found.to_numpy(), np.bool_)

@@ -1,6 +1,7 @@
 """`alignment-tax report`."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from profiler.calibration.real import KIND as CALIBRATION
 from profiler.commands.calibrate import show_calibration
 from profiler.commands.parser import Commands
 from profiler.commands.saturate import show_saturation
+from profiler.commands.scale import show_scale
 from profiler.commands.stored import finished_run
 from profiler.commands.sweep import show_sweep
 from profiler.errors import UserError
@@ -20,6 +22,7 @@ from profiler.report.formats import FORMATS, formatted
 from profiler.report.html.page import page_of
 from profiler.report.html.write import put_page
 from profiler.report.more import print_more
+from profiler.report.schema import schema_text
 from profiler.report.terminal import print_place, print_result
 from profiler.saturation.result import KIND
 from profiler.sweep.result import TAXES
@@ -29,6 +32,10 @@ def add(commands: Commands) -> None:
     """Add the command and its flags."""
     parser = commands.add_parser("report", help="show a stored run again")
     parser.add_argument("path", type=Path, metavar="RUN", help="a folder under results/, such as results/latest")
+    parser.add_argument(
+        "more", type=Path, nargs="*", metavar="RUN", help="several runs at different model sizes: the tax against size"
+    )
+    parser.add_argument("--size", action="append", default=[], metavar="RUN=1.2B", help="parameters of a run's model")
     parser.add_argument("--format", choices=("terminal", *FORMATS), default="terminal")
     parser.add_argument("--html", type=Path, metavar="FILE", help="where the page goes (default: RUN/report.html)")
     parser.add_argument(
@@ -36,11 +43,27 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--categories", action="store_true", help="what the guards bought by category of prompt")
     parser.add_argument("--verify", action="store_true", help="compare every file, however large, with its SHA-256")
+    parser.add_argument("--schema", action=_Schema, help="print the JSON Schema of every --format json, and stop")
     parser.add_argument("--tax", choices=tuple(TAXES), default="e2el_mean", help="of a sweep: what the front weighs")
     parser.set_defaults(run=_run)
 
 
+class _Schema(argparse.Action):
+    """Like --version: wants no RUN."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(schema_text(), end="")
+        parser.exit()
+
+
 def _run(options: argparse.Namespace) -> int:
+    if options.more:
+        return show_scale([options.path, *options.more], options.size, options.format, options.html)
+    if options.size:
+        raise UserError("--size: is for several runs at different model sizes: name them all")
     harmful = None if options.harmful is None else share_flag("--harmful", options.harmful)
     run = finished_run(options.path, options.verify)
     _check(options, run)

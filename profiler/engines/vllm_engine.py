@@ -1,5 +1,6 @@
 """vLLM in process: `AsyncLLM` behind the generator protocol."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -14,6 +15,7 @@ from guards.generation import (
     Sampling,
 )
 from profiler.engines.engine import EngineCounters
+from profiler.engines.model_size import PARAMETERS, model_parameters
 from profiler.engines.vllm_args import installed_vllm, is_cpu_build
 from profiler.engines.vllm_llm import RunningLlm, engine_times, refusals
 from profiler.engines.vllm_memory import EXTENSION, memory_facts
@@ -54,7 +56,9 @@ class VllmEngine:
             UserError: vLLM refused the arguments or the model; its own words are in the message.
         """
         running = await RunningLlm.start(model, {"worker_extension_cls": EXTENSION, **settings}, where)
-        return cls(running, model, caches, await memory_facts(running.llm))
+        size = await asyncio.to_thread(model_parameters, running.llm.vllm_config.model_config.hf_config)
+        known = {} if size is None else {PARAMETERS: str(size)}
+        return cls(running, model, caches, known | await memory_facts(running.llm))
 
     @property
     def llm(self) -> Any:
@@ -63,7 +67,7 @@ class VllmEngine:
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """Engine, version, model, device and dtype; the KV pool and the workers' memory."""
+        """Engine, version, model and its size, device and dtype; the KV pool and the workers' memory."""
         config = self.llm.vllm_config
         return {
             "engine": "vllm",

@@ -101,14 +101,26 @@ def read_samples(path: Path) -> Samples | None:
     try:
         table = pq.read_table(path, page_checksum_verification=True)
         facts = json.loads((table.schema.metadata or {})[_META])
-        pairs = list(zip(table["source"].to_pylist(), table["name"].to_pylist(), strict=True))
-        keys = tuple(dict.fromkeys(pairs))
-        places = {key: place for place, key in enumerate(keys)}
-        key = np.fromiter((places[pair] for pair in pairs), np.int64, len(pairs))
+        keys, key = _keys(table)
         t_ns, value = (table[name].to_numpy() for name in ("t_ns", "value"))
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise DamagedSamples(f"{path.name}: {' '.join(str(error).split())[:160]}") from error
     return Samples(facts, keys, key, np.asarray(t_ns, np.int64), np.asarray(value, np.float64))
+
+
+def _keys(table: pa.Table) -> tuple[tuple[tuple[str, str], ...], Ints]:
+    """The pairs of source and name in the order in which they come first, and which of them each row has."""
+    (sources, source), (names, name) = (_coded(table[column]) for column in ("source", "name"))
+    _, first, row = np.unique(source * len(names) + name, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    keys = tuple((sources[source[at]], names[name[at]]) for at in first[order])
+    return keys, np.argsort(order)[row]
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[list[str], Ints]:
+    """The texts of a column, each once, and which of them each row has."""
+    coded = column.cast(pa.string()).dictionary_encode().combine_chunks()
+    return coded.dictionary.to_pylist(), np.asarray(coded.indices.to_numpy(), np.int64)
 
 
 def beside(trial: Path) -> Path:

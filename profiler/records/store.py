@@ -50,7 +50,7 @@ class StoredTrial:
     samples: Samples | None = None
     damage: str = ""
 
-    def load(self, columns: Sequence[str] | None = None) -> "StoredTrial":
+    def load(self, columns: Sequence[str] | None = None, *, samples: bool = True) -> "StoredTrial":
         """Itself: it is in memory."""
         return self
 
@@ -63,8 +63,10 @@ class TrialFile:
     path: Path
     damage: str = ""  # of its samples
 
-    def load(self, columns: Sequence[str] | None = None) -> StoredTrial:
+    def load(self, columns: Sequence[str] | None = None, *, samples: bool = True) -> StoredTrial:
         """Read the requests: every column, or those named ("spans", "engine_calls.list.element.sent_ns").
+
+        Not `samples`: what the meters saw is left on the disk.
 
         Raises:
             DamagedTrial: a column cannot be read.
@@ -74,7 +76,7 @@ class TrialFile:
                 table = file.read(columns=None if columns is None else list(columns))
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
             raise DamagedTrial(_damage(self.path, error)) from error
-        if self.damage:
+        if self.damage or not samples:
             return StoredTrial(self.info, table, damage=self.damage)
         try:
             return StoredTrial(self.info, table, read_samples(beside(self.path)))

@@ -37,7 +37,7 @@ def vllm_bench_results(result: RunResult) -> dict[str, dict[str, Any]]:
         if source.info.block in result.warm_up.blocks or source.info.arm not in trials:
             continue
         try:
-            trials[source.info.arm].append(source.load(_COLUMNS))
+            trials[source.info.arm].append(source.load(_COLUMNS, samples=False))
         except DamagedTrial:
             continue  # the report names it
     return {arm: _arm(result, arm, mine) for arm, mine in trials.items() if mine}

@@ -73,7 +73,7 @@ def _probes(run: StoredRun, goal: Goal) -> tuple[dict[str, list[Probe]], list[st
     damaged = list(run.damaged)
     for source in sorted(run.sources, key=lambda s: s.info.index):
         try:
-            found[source.info.arm].append(probe_of(source.load(COLUMNS), goal))
+            found[source.info.arm].append(probe_of(source.load(COLUMNS, samples=False), goal))
         except DamagedTrial as error:
             damaged.append(str(error))
     return found, damaged

@@ -101,7 +101,7 @@ def _trials(run: RunResult, arm: str) -> Iterator[StoredTrial]:
     for source in run.run.sources:
         if source.info.arm == arm and source.info.block not in run.warm_up.blocks:
             with suppress(DamagedTrial):  # the report has named it
-                yield source.load(_COLUMNS)
+                yield source.load(_COLUMNS, samples=False)
 
 
 def _reduced(trial: StoredTrial, reading: Reading) -> _Read:

@@ -99,7 +99,7 @@ def _places(trials: Sequence[TrialMetrics]) -> Iterator[_Place]:
 
 def _line(source: StoredTrial | TrialFile, place: _Place) -> RequestLine | None:
     try:
-        trial = source.load(_COLUMNS)
+        trial = source.load(_COLUMNS, samples=False)
     except DamagedTrial:  # the report names it
         return None
     rows = np.flatnonzero((ints(trial.table, "first_ns") > 0) & ~failed(trial.table))

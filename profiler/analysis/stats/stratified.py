@@ -1,6 +1,7 @@
 """Bootstrap over prompts, each label apart: for figures of which no formula says how far they may be off."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -39,8 +40,20 @@ def stratified_bootstrap(
     if not len(of):
         raise ValueError("need one or more prompts")
     estimates = statistics(np.ones((1, len(of))))[0]
-    drawn = np.concatenate([statistics(weights) for weights in _weights(of, seed)])
+    drawn = np.concatenate([statistics(weights) for weights in _drawn(of, seed)])
     return [_percentile(float(e), drawn[:, i], confidence) for i, e in enumerate(estimates)]
+
+
+def _drawn(strata: npt.NDArray[np.int64], seed: int) -> Iterable[Floats]:
+    """The weights, chunk by chunk. Arms of one run have the same prompts: what fits one chunk is drawn once."""
+    if RESAMPLES * len(strata) <= _AT_ONCE:
+        return _kept(strata.tobytes(), seed)
+    return _weights(strata, seed)
+
+
+@lru_cache(maxsize=2)
+def _kept(strata: bytes, seed: int) -> tuple[Floats, ...]:
+    return tuple(_weights(np.frombuffer(strata, dtype=np.int64), seed))
 
 
 def _weights(strata: npt.NDArray[np.int64], seed: int) -> Iterator[Floats]:

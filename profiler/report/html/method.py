@@ -87,9 +87,14 @@ def scenario(run: StoredRun) -> list[str]:
     return [*lines[:_MOST_LINES], *cut]
 
 
+def place(run: StoredRun) -> str:
+    """The run as it is named on a command line."""
+    return shlex.quote(f"results/{printable(run.path.name)}")
+
+
 def commands(run: StoredRun, verb: str) -> list[tuple[str, str]]:
     """What to type, and what it does. `verb` made the run."""
-    name = shlex.quote(f"results/{printable(run.path.name)}")
+    name = place(run)
     commit = run.manifest.get("git_commit")
     checkout = [(f"git checkout {shlex.quote(printable(commit))}", "the program as it was")] if commit else []
     return [

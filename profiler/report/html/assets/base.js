@@ -3,7 +3,7 @@
 // own text marks; nothing here reads markup.
 const report = JSON.parse(document.getElementById("data").textContent);
 const draw = {};
-const WITH_TOGGLES = new Set(["forest", "ecdf", "load_latency", "goodput", "fractions", "front"]);
+const WITH_TOGGLES = new Set(["forest", "ecdf", "load_latency", "goodput", "scale", "fractions", "front"]);
 const SYMBOLS = ["circle", "square", "triangle", "diamond", "star", "wye", "cross"];
 const DASHES = ["none", "7 3", "2 3", "9 3 2 3", "12 4", "4 2"];
 

@@ -58,7 +58,7 @@ def _trials(run: StoredRun) -> Iterator[StoredTrial]:
     for source in run.sources:
         if source.info.rate_hz is not None:
             with suppress(DamagedTrial):  # the report has named it
-                yield source.load(COLUMNS)
+                yield source.load(COLUMNS, samples=False)
 
 
 def _panel(points: tuple[LoadPoint, ...], metric: str, arms: list[str]) -> list[dict[str, Any]]:
