@@ -5,7 +5,8 @@ from rich.markup import escape
 
 def printable(text: object) -> str:
     """The text in one line that does nothing to a terminal; what is not printable becomes a question mark."""
-    return "".join(c if c.isprintable() else "?" for c in str(text))
+    found = str(text)
+    return found if found.isprintable() else "".join(c if c.isprintable() else "?" for c in found)
 
 
 def plain(text: object) -> str:

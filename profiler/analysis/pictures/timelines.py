@@ -117,7 +117,10 @@ def _line(source: StoredTrial | TrialFile, place: _Place) -> RequestLine | None:
 def _of(place: _Place, row: Mapping[str, Any]) -> RequestLine:
     zero = row["scheduled_ns"]
     calls = row["engine_calls"] or ()
-    bars = [*_calls(calls, zero), *(_bar(span["guard"], span["stage"], span, zero) for span in row["spans"] or ())]
+    bars = [
+        *_calls(calls, zero),
+        *(_bar(_lane(span["guard"]), span["stage"], span, zero) for span in row["spans"] or ()),
+    ]
     kept = sorted(bars, key=lambda bar: bar.start_ms - bar.end_ms)[:_MOST_BARS]
     return RequestLine(
         arm=place.trial.arm,
@@ -133,12 +136,17 @@ def _of(place: _Place, row: Mapping[str, Any]) -> RequestLine:
             *_ticks(ENGINE, [ns for call in calls for ns in call.get("chunk_ns") or ()], zero),
             *_ticks(USER, row["chunk_ns"] or (), zero),
             *(
-                Tick(said["guard"], said["verdict"]["action"], (said["at_ns"] - zero) / 1e6)
+                Tick(_lane(said["guard"]), said["verdict"]["action"], (said["at_ns"] - zero) / 1e6)
                 for said in (row["verdicts"] or ())[:_MOST_TICKS]
             ),
         ),
         left_out=len(bars) - len(kept),
     )
+
+
+def _lane(guard: str) -> str:
+    """The guard's, also where it is called as another lane is."""
+    return f"{guard} (guard)" if guard in (ENGINE, USER) else guard
 
 
 def _calls(calls: Sequence[Mapping[str, Any]], zero: int) -> Iterator[Bar]:

@@ -19,6 +19,7 @@ from profiler.report.html.pictures import (
 from profiler.report.html.taxes import first_taxes
 from profiler.report.html.verdict import verdicts
 from profiler.report.more import print_more
+from profiler.report.recorded import recorded_note
 from profiler.report.resources import meter_notes
 from profiler.report.tax_table import detectable
 from profiler.report.terminal import print_result
@@ -38,19 +39,20 @@ SECTIONS = (
 def page_of(result: RunResult, harmful: float | None) -> str:
     """The document. `harmful`: another share of harmful requests that the reader has asked for."""
     asked, run = Asked(result, harmful), result.run
-    requests = f"{sum(arm.requests for arm in result.arms.values()):,}"
+    requests = sum(arm.requests for arm in result.arms.values())
     sizes = {
         "blocks": result.blocks,
-        "requests": requests,
+        "requests": f"{requests:,}",
         "smallest difference found with 80 % power": detectable(result),
     }
     return document(
         "page.html.j2",
-        Heading("latency tax", (f"{result.blocks} blocks", f"{requests} requests")),
+        Heading("latency tax", (_counted(result.blocks, "block"), _counted(requests, "request"))),
         run,
         asked.arms,
         [(section, [make(asked) for make in section.pictures]) for section in SECTIONS],
         valid=result.valid,
+        note=recorded_note(run.manifest),
         verdicts=verdicts(result),
         taxes=first_taxes(result),
         limits=method.limits(result),
@@ -59,6 +61,10 @@ def page_of(result: RunResult, harmful: float | None) -> str:
         notes=meter_notes(run.manifest),
         commands=method.commands(run, "profile"),
     )  # fmt: skip
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _blocks(result: RunResult, harmful: float | None) -> list[Block]:

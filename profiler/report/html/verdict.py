@@ -31,13 +31,17 @@ class Claim:
 
 @dataclass(frozen=True)
 class ArmVerdict:
-    """One arm. `quiet` names the metrics on which nothing is claimed, `bought` what became of the prompts."""
+    """One arm. `quiet` names the metrics on which nothing is claimed, `bought` what became of the prompts.
+
+    `estimated`: there is a tax at all.
+    """
 
     place: int
     name: str
     invalid: bool
     claims: tuple[Claim, ...]
     quiet: str
+    estimated: bool
     bought: tuple[str, ...]
 
 
@@ -57,8 +61,8 @@ def _verdict(place: int, arm: ArmResult, result: RunResult) -> ArmVerdict:
         arm.name,
         any(finding.invalid and finding.arm in (arm.name, BASELINE) for finding in result.findings),
         tuple(Claim(tax.verdict, _claim(key, tax)) for key, tax in known.items() if tax.verdict in _CLAIMED),
-        "; ".join(f"{said} on {', '.join(names)}" for said, names in quiet.items())
-        or ("" if known else "no tax was estimated"),
+        "; ".join(f"{said} on {', '.join(names)}" for said, names in quiet.items()),
+        bool(known),
         tuple(_bought(arm)),
     )
 

@@ -139,7 +139,8 @@ def test_a_run_of_the_baseline_alone_has_no_verdict_and_no_empty_box(tmp_path: P
 def test_a_run_of_one_block_has_no_taxes_and_says_why(tmp_path: Path) -> None:
     page = read_page(stored_run(tmp_path / "r", {"none": 500.0, "guard": 600.0}, blocks=1))
     assert "two blocks or more" in not_measured(page, "forest")
-    assert "No tax was estimated" in page.one("section", id="verdict").text
+    assert "not measured A tax needs this arm and the baseline in two blocks" in page.one("section", id="verdict").text
+    assert "· 1 block ·" in page.one("header").text
     assert "fewer than 2 blocks" in page.one("section", id="warnings").text
 
 
@@ -178,3 +179,9 @@ def test_more_arms_than_colours_are_still_told_apart(tmp_path: Path) -> None:
     page = read_page(stored_run(tmp_path / "r", arms, blocks=2, requests=3))
     assert [arm["slot"] for arm in data_of(page)["arms"]][-2:] == [0, 1]
     assert len(page.one("ul", class_="verdicts").all("li")) == 10
+
+
+def test_verdicts_that_were_only_recorded_are_said_on_the_first_screen(tmp_path: Path) -> None:
+    scenario = {"verdicts": "recorded", "guards": {}, "load": {"kind": "closed"}}
+    page = read_page(stored_run(tmp_path / "r", {"none": 500.0, "guard": 600.0}, changed={"scenario": scenario}))
+    assert 'forced to "allow": no guard blocked anything' in page.one("section", id="verdict").text

@@ -50,7 +50,7 @@ def _line(line: RequestLine, arms: list[str]) -> dict[str, Any]:
 
 
 def _rows(line: RequestLine) -> list[tuple[str, ...]]:
-    request = f"{line.which}, {line.label}, {line.outcome}"
+    request = f"{line.which}: {line.prompt_id}, {line.label}, {line.outcome}"
     rows = [
         (line.arm, request, bar.lane, bar.what.replace("_", " "), f"{bar.start_ms:.1f}", f"{bar.end_ms:.1f}")
         for bar in line.bars[:40]
