@@ -2,8 +2,9 @@
 
 Writes a synthetic run as the store lays it out (12 blocks; two baselines, three guarded arms and all guards together in
 each; 24 chunks an answer, engine calls, spans, verdicts; processes and a GPU sampled 10 times a second), which is not
-timed. Then times `alignment-tax report RUN` in a fresh process, from its start to its end, and how long Chromium takes
-to open and draw the page, where it is there. The last line is one JSON object. Bars on 2 cores: 5 s, 5 MiB, 1 s to open.
+timed. Then times `alignment-tax report RUN` in a fresh process, from its start to its end, and how long Chromium, where
+it is there, takes to open and draw the page. The last line is one JSON object. Bars on 2 cores: 5 s, 5 MiB, 1 s
+to open.
 """
 
 import json
