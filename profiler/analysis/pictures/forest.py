@@ -10,7 +10,7 @@ from profiler.analysis.tax import RunResult
 
 METRICS = (
     "ttft_ms.mean", "ttft_ms.p50", "ttft_ms.p99", "tpot_ms.mean", "e2el_ms.mean", "e2el_ms.p50", "e2el_ms.p99",
-    "output_tokens_per_s.mean",
+    "output_tokens_per_s.mean", "cpu_s", "energy_j_per_token", "cpu_energy_j_per_token",
 )  # fmt: skip
 """The metrics that are drawn, where a run has them."""
 

@@ -17,6 +17,7 @@ HEADLINES = {
     "e2el_ms.mean": ("E2EL mean", "ms", ("longer", "shorter")),
     "e2el_ms.p99": ("E2EL p99", "ms", ("longer", "shorter")),
     "output_tokens_per_s.mean": ("throughput", "tok/s", ("higher", "lower")),
+    "energy_j_per_token": ("GPU energy", "J/token", ("higher", "lower")),
 }
 """What the first screen speaks of, where a run has it: name, unit, and the words for more and for less."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiler.analysis.ledger_entries import Ledger
@@ -59,6 +59,7 @@ def test_an_arm_without_a_claim_lies_within_the_floor_or_touches_no_difference(t
 intervals = st.floats(-1000, 1000).map(lambda x: Interval(x, x - 1, x + 1, 0.95))
 
 
+@settings(deadline=None)
 @given(*[intervals] * 5)
 def test_each_step_begins_where_the_last_one_ended(
     direct: Interval, induced: Interval, waste: Interval, saved: Interval, residual: Interval

@@ -6,7 +6,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiler.report.html.script import as_data
@@ -61,6 +61,7 @@ def test_a_long_name_is_cut_and_says_how_long_it_was(page: Element) -> None:
     assert max(len(arm["name"]) for arm in data_of(page)["arms"]) < 200
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_shown_text_is_one_line_of_what_can_be_seen(text: str) -> None:
     found = shown(text)
@@ -71,6 +72,7 @@ def test_shown_text_is_one_line_of_what_can_be_seen(text: str) -> None:
         assert found == text
 
 
+@settings(deadline=None)
 @given(st.recursive(st.text() | st.floats() | st.integers(-9, 9) | st.none() | st.booleans(),
                     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10))  # fmt: skip
 def test_any_data_is_json_that_cannot_end_a_script(found: object) -> None:

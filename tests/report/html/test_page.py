@@ -7,6 +7,7 @@ import pytest
 
 from profiler.report.html.page import SECTIONS
 from tests.gate.stored import stored_run
+from tests.meters.test_metered_run import metered_run
 from tests.report.html.made import modelled
 from tests.report.html.reading import Element, data_of, figure, read_page
 
@@ -185,3 +186,14 @@ def test_verdicts_that_were_only_recorded_are_said_on_the_first_screen(tmp_path:
     scenario = {"verdicts": "recorded", "guards": {}, "load": {"kind": "closed"}}
     page = read_page(stored_run(tmp_path / "r", {"none": 500.0, "guard": 600.0}, changed={"scenario": scenario}))
     assert 'forced to "allow": no guard blocked anything' in page.one("section", id="verdict").text
+
+
+def test_a_metered_run_draws_its_power_and_claims_its_energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = read_page(metered_run(tmp_path, monkeypatch))
+    data = data_of(page)["pictures"]["power"]
+    assert len(data["windows"]) == 12 and {point["source"] for point in data["points"]} == {"gpu0"}
+    assert re.search(
+        r"tax GPU energy is 1\.\d+ J/token higher \[1\.\d+, 1\.\d+\]", page.one("section", id="verdict").text
+    )
+    assert "GPU J/token" in {panel["metric"] for panel in data_of(page)["pictures"]["forest"]["panels"]}
+    assert len(figure(page, "power").one("table").rows()) == 12

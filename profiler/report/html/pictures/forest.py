@@ -13,7 +13,7 @@ _TITLE = "Tax by metric"
 _CAPTION = (
     "Each arm against the baseline: the estimate and its 95 % interval, on a scale of ratios. Filled marks are claimed "
     "(tax or saving), hollow ones are not. The shaded band is what one baseline differs from the other: no claim falls "
-    "inside it. For output tok/s less is worse, for the latencies more is."
+    "inside it. For output tok/s less is worse, for all others more is."
 )
 
 

@@ -5,7 +5,7 @@ draw.forest = ({ panels }, { width, on }) => {
   const bands = panels.filter(({ floor }) => floor)
     .map(({ metric, floor }) => ({ metric, low: 1 + floor[0], high: 1 + floor[1] }));
   const ends = [...rows, ...bands].flatMap(({ low, high }) => [low, high]).filter((end) => end > 0);
-  const low = Math.max(0.02, Math.min(0.95, ...ends)), high = Math.min(100, Math.max(1.05, ...ends));
+  const low = 0.97 * Math.max(0.02, Math.min(0.95, ...ends)), high = 1.03 * Math.min(100, Math.max(1.05, ...ends));
   const inside = (end, other) => Math.min(high, Math.max(low, end ?? other));
   const ticks = [0.02, 0.05, 0.1, 0.25, 0.5, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100]
     .filter((tick) => tick >= low && tick <= high);
