@@ -52,6 +52,7 @@ def test_the_stored_run_is_reported_again_as_json(
     assert document["schema"] == 1
     assert document["baseline"] == "none"
     assert document["run"]["engine"] == "vllm"
+    assert document["run"]["model_parameters"] == "134515008"
     assert list(document["arms"]) == ["none", "input", "output", "rerank", "all"]
     none = document["arms"]["none"]
     assert (none["requests"], none["outcomes"]["passed"]) == (16, 16)
