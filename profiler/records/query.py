@@ -4,7 +4,8 @@ The database is in memory and can read the files that it was given and nothing e
 extension beyond those that are built in. Paths go in as parameters.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,16 @@ class DamagedFiles(Exception):
     """One of the files cannot be read; the message says what DuckDB said of it."""
 
 
+@contextmanager
+def reading(files: Sequence[str]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database that can read these files and nothing else, and whose settings cannot be changed any more."""
+    with duckdb.connect(":memory:", config=dict(_SETTINGS)) as database:
+        database.execute("SET allowed_paths = $files", {"files": list(files)})
+        database.execute("SET enable_external_access = false")
+        database.execute("SET lock_configuration = true")
+        yield database
+
+
 def trial_rows(files: Sequence[Path]) -> dict[Path, TrialRow]:
     """What a history needs of each of these trials.
 
@@ -81,10 +92,7 @@ def trial_rows(files: Sequence[Path]) -> dict[Path, TrialRow]:
         return {}
     asked = {"files": list(by_name), "unfinished": list(UNFINISHED)}
     try:
-        with duckdb.connect(":memory:", config=dict(_SETTINGS)) as database:
-            database.execute("SET allowed_paths = $files", {"files": asked["files"]})
-            database.execute("SET enable_external_access = false")
-            database.execute("SET lock_configuration = true")
+        with reading(asked["files"]) as database:
             table = database.sql(_TRIALS, params=asked).to_arrow_table()
     except duckdb.Error as error:
         raise DamagedFiles(" ".join(str(error).split())[:200]) from error

@@ -5,13 +5,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from profiler.analysis.series import scenario_hash
 from profiler.analysis.stats import Interval
 from profiler.analysis.tax import analyse
 from profiler.cli import main
-from profiler.records.query import DamagedFiles, trial_rows
+from profiler.records.query import DamagedFiles, reading, trial_rows
 from profiler.records.store import TrialFile, read_run, write_ending
 from profiler.report.trend import picture
 from profiler.scenario import load_scenario
@@ -156,6 +157,17 @@ def test_the_database_reads_what_it_was_given_and_nothing_else(tmp_path: Path) -
     assert list(trial_rows([file.path])) == [file.path]
     with pytest.raises(DamagedFiles):
         trial_rows([file.path, tmp_path / "not there.parquet"])
+    other = tmp_path / "run-000" / "run.json"
+    with reading([str(file.path)]) as database:
+        assert database.execute("SELECT count(*) FROM read_parquet($f)", {"f": str(file.path)}).fetchall() == [(10,)]
+        for statement in (
+            f"SELECT * FROM read_text('{other}')",
+            f"COPY (SELECT 1) TO '{tmp_path / 'written.csv'}'",
+            "INSTALL httpfs",
+            "SET enable_external_access = true",
+        ):
+            with pytest.raises(duckdb.Error):
+                database.execute(statement)
 
 
 @pytest.mark.parametrize(
