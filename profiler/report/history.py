@@ -15,6 +15,7 @@ from profiler.report.attribution import interval_json
 from profiler.report.numbers import percent_with_range
 from profiler.report.text import printable
 from profiler.report.trend import picture
+from profiler.scenario import BASELINE
 
 _ARM = 12
 
@@ -29,6 +30,8 @@ def print_history(
         if (last := before.get(one.key.scenario)) is not None:
             _say(console, f"A series of its own: {'; '.join(one.key.differs(last.key))}", "yellow")
         before[one.key.scenario] = one
+        for note in dict.fromkeys(run.note for run in one.runs if run.note):
+            _say(console, note, "bold yellow")
         for line, style in _table(one, word):
             _say(console, line, style)
         for trend in one.trends if len(one.runs) > 1 else ():
@@ -36,6 +39,10 @@ def print_history(
         _say(console, "")
     if any(trend.long_enough for one in series for trend in one.trends):
         _say(console, _note(tax))
+    if any(
+        found.tax is None and arm != BASELINE for one in series for run in one.runs for arm, found in run.arms.items()
+    ):
+        _say(console, f"n/m: not measured: a tax needs two blocks with {word.name} in both arms, a p99 more requests")
     for run in left_out:
         _say(console, f"left out: {run.name}: {run.why}", "yellow")
 
@@ -62,7 +69,12 @@ def _table(series: Series, word: Word) -> list[tuple[str, str]]:
 
 def _run_line(run: HistoryRun) -> str:
     commit = run.git_commit[:7] or "no commit"
-    return f"{run.name}  {run.started[:16].replace('T', ' ')}  {commit}  {run.blocks} blocks"
+    blocks = "1 block" if run.blocks == 1 else f"{run.blocks} blocks"
+    return f"{run.name}  {run.started[:16].replace('T', ' ')}  {commit}  {blocks}"
+
+
+def _lacks_tax(run: HistoryRun) -> bool:
+    return any(found.tax is None for arm, found in run.arms.items() if arm != BASELINE)
 
 
 def _arm_line(arm: str, found: ArmFigures) -> str:
@@ -70,7 +82,7 @@ def _arm_line(arm: str, found: ArmFigures) -> str:
     cell = set_cell_size(name, _ARM) if cell_len(name) <= _ARM else set_cell_size(name, _ARM - 1) + "~"
     rate = found.output_tokens_per_s
     cells = (_pair(found, "ttft_ms"), _pair(found, "e2el_ms"), "-" if rate is None else f"{rate:.1f}")
-    tax = ""
+    tax = "" if arm == BASELINE else "n/m"
     if found.tax is not None:
         interval = value(found.tax, tax=True)
         tax = percent_with_range(interval.estimate, (interval.low, interval.high))
@@ -144,6 +156,7 @@ def _series_json(series: Series, tax: bool) -> dict[str, Any]:
                 "started": run.started,
                 "git_commit": run.git_commit or None,
                 "blocks": run.blocks,
+                "note": run.note or None,
                 "arms": {arm: _arm_json(found) for arm, found in run.arms.items()},
             }
             for run in series.runs

@@ -144,6 +144,18 @@ def test_damage_that_only_the_query_meets_leaves_out_that_run(
     assert left["run"] == "run-001" and left["why"].startswith("damaged: ")
 
 
+def test_what_limits_a_run_is_said_and_a_tax_of_one_block_is_not_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario = {"name": "chat", "guards": {}, "verdicts": "recorded"}
+    run_at(tmp_path, 0, 500.0, 600.0, blocks=1, scenario=scenario)
+    page = shown(capsys, str(tmp_path))
+    assert "Verdicts were recorded" in page
+    assert "1 block\n" in page
+    (arm,) = [line for line in page.splitlines() if line.startswith("  a  ")]
+    assert arm.endswith("n/m") and "n/m: not measured: a tax needs two blocks" in page
+
+
 def test_a_name_in_a_path_is_no_sql(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "it's; DROP TABLE x --*"
     folder.mkdir()
