@@ -8,13 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from profiler.records.record import UNFINISHED
+
+if TYPE_CHECKING:
+    import duckdb
 
 Array = npt.NDArray[np.float64]
 _LATENCIES = ("ttft_ms", "tpot_ms", "e2el_ms")
@@ -72,8 +75,10 @@ class DamagedFiles(Exception):
 
 
 @contextmanager
-def reading(files: Sequence[str]) -> Iterator[duckdb.DuckDBPyConnection]:
+def reading(files: Sequence[str]) -> "Iterator[duckdb.DuckDBPyConnection]":
     """A database that can read these files and nothing else, and whose settings cannot be changed any more."""
+    import duckdb  # here: it takes a tenth of a second and the memory of a library, which no run is to pay
+
     with duckdb.connect(":memory:", config=dict(_SETTINGS)) as database:
         database.execute("SET allowed_paths = $files", {"files": list(files)})
         database.execute("SET enable_external_access = false")
@@ -87,6 +92,8 @@ def trial_rows(files: Sequence[Path]) -> dict[Path, TrialRow]:
     Raises:
         DamagedFiles: one of them cannot be read.
     """
+    import duckdb
+
     by_name = {str(path.resolve()): path for path in files}
     if not by_name:
         return {}
