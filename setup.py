@@ -30,7 +30,7 @@ setup(
         "httpx>=0.27",
         "google-re2>=1.1",
         "pyarrow>=17",
-        "duckdb>=1.2",
+        "duckdb>=2.0",
         "torch>=2.9",
         "transformers>=4.57",
         "tokenizers>=0.21",

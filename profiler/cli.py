@@ -10,7 +10,7 @@ from guards.scorers.worker import WorkerDied
 from profiler.commands import calibrate, compare, doctor, gate, history, plan, profile, report, saturate, sweep
 from profiler.commands.pipe import reader_may_leave
 from profiler.errors import UserError
-from profiler.report.live.events import EventConsole
+from profiler.report.live.event_console import EventConsole
 from profiler.report.text import printable
 
 _COMMANDS = (profile, report, gate, compare, history, sweep, saturate, plan, doctor, calibrate)

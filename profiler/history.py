@@ -10,6 +10,7 @@ from profiler.calibration.real import KIND as CALIBRATION
 from profiler.errors import UserError
 from profiler.records.query import DamagedFiles, TrialRow, trial_rows
 from profiler.records.store import MANIFEST, StoredRun, TrialFile, read_run
+from profiler.report.recorded import recorded_note
 from profiler.saturation.result import KIND as SATURATION
 
 _KINDS = {SATURATION: "a saturation sweep", CALIBRATION: "a calibration"}
@@ -113,4 +114,4 @@ def _rows_of(files: Sequence[TrialFile]) -> Mapping[Path, TrialRow] | str:
 def _figures(name: str, one: _Whole, rows: Mapping[Path, TrialRow] | str, metric: str) -> HistoryRun:
     assert not isinstance(rows, str)
     found = [(file.info, rows[file.path]) for file in one.files if file.path in rows]
-    return history_run(name, one.run.manifest, one.key, found, metric)
+    return history_run(name, one.run.manifest, one.key, found, metric, recorded_note(one.run.manifest))

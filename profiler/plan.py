@@ -35,6 +35,11 @@ def plan_block(arms: Sequence[str], block: int, seed: int) -> tuple[PlannedTrial
     return tuple(PlannedTrial(first + place, block, *members[which]) for place, which in enumerate(order))
 
 
+def trials_per_block(arms: Sequence[str]) -> int:
+    """Every arm once, and the baseline again."""
+    return len(arms) + 1
+
+
 @dataclass(frozen=True)
 class Part:
     """What one engine runs of a dedicated run: all blocks of one arm."""

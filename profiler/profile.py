@@ -16,6 +16,7 @@ from rich.console import Console
 
 from guards.config import build_guards, open_resources, placements
 from guards.generation import EngineDied
+from profiler import plan
 from profiler.dedicated import Dedicated, Room
 from profiler.engines.embedded import EMBEDDED_NAME, HUB_NAME
 from profiler.engines.vllm_args import check_engine_settings, installed_vllm, prepare_environment
@@ -165,7 +166,7 @@ async def _watched(experiment: Experiment, console: Console) -> str:
 
 def trials_per_block(scenario: Scenario) -> int:
     """Every arm once, and the baseline again."""
-    return len(scenario.stacks()) + 1
+    return plan.trials_per_block(list(scenario.stacks()))
 
 
 @asynccontextmanager

@@ -41,7 +41,7 @@ class ArmFigures:
 
 @dataclass(frozen=True)
 class HistoryRun:
-    """A run in a history. `started` is ISO 8601, `blocks` those of its steady part."""
+    """A run in a history. `started` is ISO 8601, `blocks` those of its steady part; `note` limits what it shows."""
 
     name: str
     started: str
@@ -49,6 +49,7 @@ class HistoryRun:
     key: SeriesKey
     blocks: int
     arms: Mapping[str, ArmFigures]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def history_run(
     key: SeriesKey,
     rows: Sequence[tuple[TrialInfo, TrialRow]],
     metric: Key,
+    note: str = "",
 ) -> HistoryRun:
     """A run's figures from its trials; `metric` is what the history follows. The warm-up is cut as a report cuts it."""
     cut = find_cut([TrialLevel(info.block, info.arm, info.started_ns, row.level) for info, row in rows]).blocks
@@ -98,6 +100,7 @@ def history_run(
         key,
         len({t.block for t in steady}),
         {arm: _arm(arm, mine, blocks[arm], base, metric) for arm, mine in arms.items()},
+        note,
     )
 
 

@@ -11,7 +11,8 @@ from profiler.analysis.metrics import LATENCIES
 from profiler.analysis.words import WORDS
 from profiler.commands.parser import Commands
 from profiler.history import read_history
-from profiler.report.history import history_json, print_history
+from profiler.report.history import print_history
+from profiler.report.history_json import history_json
 
 _RESULTS = Path("results")
 _METRICS = tuple(

@@ -8,7 +8,7 @@ from rich.console import Console
 from profiler.analysis.tax import RunResult
 from profiler.errors import UserError
 from profiler.records.store import StoredRun
-from profiler.report.live.events import EventConsole
+from profiler.report.live.event_console import EventConsole
 from profiler.report.text import printable
 
 

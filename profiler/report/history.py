@@ -1,7 +1,6 @@
-"""A history in a terminal: a table and a picture for each series, then what is in none; and as data."""
+"""A history in a terminal: a table and a picture for each series, then what is in none."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -11,10 +10,10 @@ from profiler.analysis.stats import Interval
 from profiler.analysis.stats.change_points import ALPHA, LEAST_RUNS
 from profiler.analysis.words import Word
 from profiler.history import LeftOut
-from profiler.report.attribution import interval_json
 from profiler.report.numbers import percent_with_range
 from profiler.report.text import printable
 from profiler.report.trend import picture
+from profiler.scenario import BASELINE
 
 _ARM = 12
 
@@ -29,6 +28,8 @@ def print_history(
         if (last := before.get(one.key.scenario)) is not None:
             _say(console, f"A series of its own: {'; '.join(one.key.differs(last.key))}", "yellow")
         before[one.key.scenario] = one
+        for note in dict.fromkeys(run.note for run in one.runs if run.note):
+            _say(console, note, "bold yellow")
         for line, style in _table(one, word):
             _say(console, line, style)
         for trend in one.trends if len(one.runs) > 1 else ():
@@ -36,6 +37,10 @@ def print_history(
         _say(console, "")
     if any(trend.long_enough for one in series for trend in one.trends):
         _say(console, _note(tax))
+    if any(
+        found.tax is None and arm != BASELINE for one in series for run in one.runs for arm, found in run.arms.items()
+    ):
+        _say(console, f"n/m: not measured: a tax needs two blocks with {word.name} in both arms, a p99 more requests")
     for run in left_out:
         _say(console, f"left out: {run.name}: {run.why}", "yellow")
 
@@ -62,7 +67,12 @@ def _table(series: Series, word: Word) -> list[tuple[str, str]]:
 
 def _run_line(run: HistoryRun) -> str:
     commit = run.git_commit[:7] or "no commit"
-    return f"{run.name}  {run.started[:16].replace('T', ' ')}  {commit}  {run.blocks} blocks"
+    blocks = "1 block" if run.blocks == 1 else f"{run.blocks} blocks"
+    return f"{run.name}  {run.started[:16].replace('T', ' ')}  {commit}  {blocks}"
+
+
+def _lacks_tax(run: HistoryRun) -> bool:
+    return any(found.tax is None for arm, found in run.arms.items() if arm != BASELINE)
 
 
 def _arm_line(arm: str, found: ArmFigures) -> str:
@@ -70,7 +80,7 @@ def _arm_line(arm: str, found: ArmFigures) -> str:
     cell = set_cell_size(name, _ARM) if cell_len(name) <= _ARM else set_cell_size(name, _ARM - 1) + "~"
     rate = found.output_tokens_per_s
     cells = (_pair(found, "ttft_ms"), _pair(found, "e2el_ms"), "-" if rate is None else f"{rate:.1f}")
-    tax = ""
+    tax = "" if arm == BASELINE else "n/m"
     if found.tax is not None:
         interval = value(found.tax, tax=True)
         tax = percent_with_range(interval.estimate, (interval.low, interval.high))
@@ -116,64 +126,3 @@ def _note(tax: bool) -> str:
         f"┊: the level of {of} changes there; 95 % intervals. Judged by permutation at {100 * ALPHA:g} %: of arms "
         f"whose level never changed, one in {1 / ALPHA:.0f} shows one all the same. What changed, the commits may tell."
     )
-
-
-def history_json(series: Sequence[Series], left_out: Sequence[LeftOut], word: Word, tax: bool) -> dict[str, Any]:
-    """The same as data: schema 1. Latencies in ms, changes and taxes as shares, null where not known."""
-    return {
-        "schema": 1,
-        "metric": word.name,
-        "unit": word.unit,
-        "followed": "tax" if tax else "figure",
-        "series": [_series_json(one, tax) for one in series],
-        "left_out": [{"run": one.name, "why": one.why} for one in left_out],
-    }
-
-
-def _series_json(series: Series, tax: bool) -> dict[str, Any]:
-    key = series.key
-    return {
-        "scenario": key.scenario,
-        "scenario_hash": key.scenario_hash,
-        "model": key.model,
-        "device": key.device,
-        "vllm_version": key.vllm,
-        "runs": [
-            {
-                "id": run.name,
-                "started": run.started,
-                "git_commit": run.git_commit or None,
-                "blocks": run.blocks,
-                "arms": {arm: _arm_json(found) for arm, found in run.arms.items()},
-            }
-            for run in series.runs
-        ],
-        "trends": [_trend_json(series, trend) for trend in series.trends],
-        "change_points_looked_for": any(trend.long_enough for trend in series.trends),
-        "followed": "tax" if tax else "figure",
-    }
-
-
-def _arm_json(found: ArmFigures) -> dict[str, Any]:
-    return {
-        "requests": found.requests,
-        "quantiles_ms": dict(found.quantiles_ms),
-        "output_tokens_per_s": found.output_tokens_per_s,
-        "figure": None if found.own is None else interval_json(value(found.own, tax=False)),
-        "tax": None if found.tax is None else interval_json(value(found.tax, tax=True)),
-    }
-
-
-def _trend_json(series: Series, trend: Trend) -> dict[str, Any]:
-    return {
-        "arm": trend.arm,
-        "runs": [series.runs[place].name for place in trend.places],
-        "changes": [
-            {
-                "from": series.runs[trend.places[change.index]].name,
-                "relative": interval_json(change.relative_interval()),
-                "p_value": change.p_value,
-            }
-            for change in trend.changes
-        ],
-    }

@@ -11,7 +11,7 @@ from rich.table import Table
 from profiler.analysis.capacity import Capacity
 from profiler.analysis.goodput import stated
 from profiler.analysis.stats import Interval
-from profiler.report.live.events import EventConsole
+from profiler.report.live.event_console import EventConsole
 from profiler.report.recorded import recorded_note
 from profiler.report.text import plain
 from profiler.saturation.probe import Goal, Probe

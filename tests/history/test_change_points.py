@@ -44,12 +44,21 @@ def test_one_odd_run_is_no_change() -> None:
     assert change_points(x + 0.001 * np.arange(20) % 0.003, np.full(20, 0.01)) == ()
 
 
-def test_a_run_that_hardly_knows_its_own_figure_weighs_little() -> None:
+def test_runs_that_hardly_know_their_own_figure_weigh_little() -> None:
     rng = np.random.default_rng(3)
-    x, errors = 0.01 * rng.normal(size=12), np.full(12, 0.01)
-    x[6:9] += 2.0
-    errors[6:9] = 2.0
+    x, errors = 0.01 * rng.normal(size=24), np.full(24, 0.01)
+    x[20:] += np.array([2.0, 1.0, 3.0, -1.0])
+    errors[20:] = 2.0
     assert change_points(x, errors) == ()
+    # Nor do they hide a change of those that know theirs well.
+    x[10:20] += 0.1
+    assert [c.index for c in change_points(x, errors)] == [10]
+
+
+def test_both_parts_have_three_runs() -> None:
+    x = np.r_[np.zeros(58), 5.0, 5.0] + 0.001 * np.random.default_rng(4).normal(size=60)
+    assert [c.index for c in change_points(x, np.full(60, 0.001))] == [60 - LEAST_SEGMENT]
+    assert LEAST_SEGMENT == 3
 
 
 def test_few_runs_and_runs_without_noise() -> None:

@@ -5,13 +5,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from profiler.analysis.series import scenario_hash
 from profiler.analysis.stats import Interval
 from profiler.analysis.tax import analyse
 from profiler.cli import main
-from profiler.records.query import DamagedFiles, trial_rows
+from profiler.records.query import DamagedFiles, reading, trial_rows
 from profiler.records.store import TrialFile, read_run, write_ending
 from profiler.report.trend import picture
 from profiler.scenario import load_scenario
@@ -143,6 +144,18 @@ def test_damage_that_only_the_query_meets_leaves_out_that_run(
     assert left["run"] == "run-001" and left["why"].startswith("damaged: ")
 
 
+def test_what_limits_a_run_is_said_and_a_tax_of_one_block_is_not_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario = {"name": "chat", "guards": {}, "verdicts": "recorded"}
+    run_at(tmp_path, 0, 500.0, 600.0, blocks=1, scenario=scenario)
+    page = shown(capsys, str(tmp_path))
+    assert "Verdicts were recorded" in page
+    assert "1 block\n" in page
+    (arm,) = [line for line in page.splitlines() if line.startswith("  a  ")]
+    assert arm.endswith("n/m") and "n/m: not measured: a tax needs two blocks" in page
+
+
 def test_a_name_in_a_path_is_no_sql(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "it's; DROP TABLE x --*"
     folder.mkdir()
@@ -156,6 +169,17 @@ def test_the_database_reads_what_it_was_given_and_nothing_else(tmp_path: Path) -
     assert list(trial_rows([file.path])) == [file.path]
     with pytest.raises(DamagedFiles):
         trial_rows([file.path, tmp_path / "not there.parquet"])
+    other = tmp_path / "run-000" / "run.json"
+    with reading([str(file.path)]) as database:
+        assert database.execute("SELECT count(*) FROM read_parquet($f)", {"f": str(file.path)}).fetchall() == [(10,)]
+        for statement in (
+            f"SELECT * FROM read_text('{other}')",
+            f"COPY (SELECT 1) TO '{tmp_path / 'written.csv'}'",
+            "INSTALL httpfs",
+            "SET enable_external_access = true",
+        ):
+            with pytest.raises(duckdb.Error):
+                database.execute(statement)
 
 
 @pytest.mark.parametrize(

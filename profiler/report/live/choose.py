@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager
 from rich.console import Console
 
 from profiler.experiment import Observer
-from profiler.report.live.events import EventConsole, Events
+from profiler.report.live.event_console import EventConsole
+from profiler.report.live.events import Events
 from profiler.report.live.lines import Lines
 from profiler.report.live.outline import Outline
 from profiler.report.live.silent import Silent

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from profiler import plan
 from profiler.analysis.standing import METRIC
 from profiler.scenario import Scenario, UntilConfig
 
@@ -28,7 +29,7 @@ class Outline:
     @property
     def trials_per_block(self) -> int:
         """Every arm once, and the baseline again."""
-        return len(self.arms) + 1
+        return plan.trials_per_block(self.arms)
 
     @property
     def trials(self) -> int | None:

@@ -23,7 +23,7 @@ from profiler.profile import INTERRUPTED, execute, until_stopped
 from profiler.prompts import read_prompt_sets
 from profiler.records.store import create_run, read_run
 from profiler.report.live.choose import observer
-from profiler.report.live.events import EventConsole
+from profiler.report.live.event_console import EventConsole
 from profiler.report.live.lines import Lines
 from profiler.report.live.outline import outline_of
 from profiler.report.live.silent import Silent
