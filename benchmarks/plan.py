@@ -5,9 +5,9 @@ predicts the p99 of TTFT and of E2EL at each of the five, which is then compared
 are shares of what a closed loop with every seat taken does; all are measured in random order.
 
     modelled  the modelled engine in virtual time, thousands of requests a rate; bar: median error 10 %
-    vllm      the embedded model on vLLM, short prompts, answers of two tokens; bar 20 %; null where vLLM is not installed, or with
-              --no-vllm. The p99 of a few hundred requests is uncertain by itself: its interval is beside it, and the
-              error of the p90 below the table
+    vllm      the embedded model on vLLM, short prompts, answers of two tokens; bar 20 %; null where vLLM is not
+              installed, or with --no-vllm. The p99 of a few hundred requests is uncertain by itself: its interval is
+              beside it, and the error of the p90 below the table
 
 A third part asks how often the plan's 95 % interval of capacity holds the truth, on a queue whose truth is known
 (M/D/1, Erlang 1909). The figure of an engine is the larger of its two medians; the last line is one JSON object.
