@@ -6,8 +6,8 @@
                                      (Allen 1990, section 5.3.4); c is small for one server and grows with their number
     shape    no formula              a monotone piecewise cubic through log latency: Fritsch & Carlson 1980
 
-The candidate is chosen by leave-one-out (Stone 1974): each rate is predicted from all others. Which is best differs
-by machine: on the modelled engine all three are; see `benchmarks/plan.py`.
+The candidate is chosen by leave-one-out (Stone 1974): each rate is predicted from all others. On the modelled engine
+that is batch for E2EL, and queue or shape for TTFT: `benchmarks/plan.py`.
 """
 
 import math

@@ -78,7 +78,11 @@ def percentile_capacity(
     if not readings:
         return _none(checks, tuple(by_rate), "no answer has a time that the objectives are on")
     found = _lowest(readings, tuple(by_rate), checks, tuple(notes))
-    return found if found.bound is None else replace(found, seconds=_seconds(by_rate[found.held_hz], found.bound))
+    return (
+        found
+        if found.state != "measured" or found.bound is None
+        else replace(found, seconds=_seconds(by_rate[found.held_hz], found.bound))
+    )
 
 
 def _seconds(probes: Sequence[PlanProbe], bound: Objective) -> float:
@@ -99,7 +103,7 @@ def _lowest(
     hz = _estimate_hz(lowest, trusted)
     if hz == 0:
         why = f"{bound.words} is above {bound.limit_ms:g} ms even at {rates[0]:.3g} requests/s, the lowest rate tried"
-        return _none(checks, rates, why)
+        return replace(_none(checks, rates, why), bound=bound)
     if math.isinf(hz):
         return PercentileCapacity(
             "at least", rates[-1], None, None, rates[-1], math.inf, False, draws, rates, checks, notes

@@ -177,6 +177,7 @@ def test_objectives_hold_each_by_itself(sweep: Path, capsys: pytest.CaptureFixtu
     assert kept["arms"]["none"]["capacity"]["bound"] == "ttft_p99"
     text = as_text(capsys, ("plan", str(sweep), "--rate", "9", "--slo", f"{SLO},tpot_p99=52ms"))
     assert "TPOT p99 is above 52 ms even at 4 requests/s" in text
+    assert "Queueing check of none, TPOT p99 in ms" in text
 
 
 def test_where_curve_and_measurement_part_nothing_is_read_between_rates(
