@@ -4,7 +4,7 @@
                                      time of a request at rate x is a / (1 - x / limit), r = x / limit
     queue    a + b r^c / (1 - r)     service, and the wait of a queue for servers: Sakasegawa 1977, Allen-Cunneen
                                      (Allen 1990, section 5.3.4); c is small for one server and grows with their number
-    shape    no formula              a monotone piecewise cubic through log latency: Fritsch & Carlson 1980
+    shape    no formula              a monotone piecewise cubic through log latency: Fritsch & Butland 1984
 
 The candidate is chosen by leave-one-out (Stone 1974): each rate is predicted from all others. On the modelled engine
 that is batch for E2EL, and queue or shape for TTFT: `benchmarks/plan.py`.
@@ -112,32 +112,15 @@ def _weights(one: Floats, two: Floats, *, constant: bool) -> Iterator[tuple[Floa
 
 
 def _shape(x: Floats, y: Floats) -> Curve:
-    logs, slopes = np.log(y), _slopes(x, np.log(y))
+    from scipy.interpolate import PchipInterpolator
+
+    through = PchipInterpolator(x, np.log(y), extrapolate=False)
 
     def predict(rate: float) -> float | None:
-        if not x[0] <= rate <= x[-1]:
-            return None
-        at = min(int(np.searchsorted(x, rate, side="right")) - 1, len(x) - 2)
-        step = x[at + 1] - x[at]
-        t = (rate - x[at]) / step
-        low, high = (1 + 2 * t) * (1 - t) ** 2 * logs[at], t**2 * (3 - 2 * t) * logs[at + 1]
-        bend = t * (1 - t) ** 2 * step * slopes[at] - t**2 * (1 - t) * step * slopes[at + 1]
-        return math.exp(low + high + bend)
+        found = float(through(rate))
+        return None if math.isnan(found) else math.exp(found)
 
     return predict
-
-
-def _slopes(x: Floats, y: Floats) -> Floats:
-    """At each point the weighted harmonic mean of its chords, 0 where these differ in sign (Fritsch & Butland 1984)."""
-    step, chord = np.diff(x), np.diff(y) / np.diff(x)
-    slopes = np.zeros(len(x))
-    slopes[0], slopes[-1] = chord[0], chord[-1]
-    for i in range(1, len(x) - 1):
-        before, after = chord[i - 1], chord[i]
-        if before * after > 0:
-            w1, w2 = 2 * step[i] + step[i - 1], step[i] + 2 * step[i - 1]
-            slopes[i] = (w1 + w2) / (w1 / before + w2 / after)
-    return slopes
 
 
 CANDIDATES: dict[str, Callable[[Floats, Floats], Curve]] = {"batch": _batch, "queue": _queue, "shape": _shape}
