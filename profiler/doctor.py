@@ -18,6 +18,7 @@ from profiler.meters.capability import Capability, absent
 from profiler.meters.governor import governor
 from profiler.meters.noise_floor import SECONDS, NoiseFloor, judgement, noise_floor
 from profiler.meters.not_measured import NotMeasured
+from profiler.report.schema import VERSION
 from profiler.report.text import printable
 from profiler.stacks.spy import spying_right
 
@@ -67,10 +68,10 @@ def as_lines(found: Diagnosis, width: int = _WIDTH) -> Iterator[str]:
 
 
 def as_json(found: Diagnosis) -> dict[str, Any]:
-    """The same as data: schema 1."""
+    """The same as data."""
     noise = None if isinstance(found.noise, NotMeasured) else asdict(found.noise)
     capabilities = [asdict(one) for one in found.capabilities]
-    return {"schema": 1, "machine": found.machine, "capabilities": capabilities, "noise_floor": noise}
+    return {"schema": VERSION, "machine": found.machine, "capabilities": capabilities, "noise_floor": noise}
 
 
 def _wrapped(head: str, text: str, width: int) -> Sequence[str]:

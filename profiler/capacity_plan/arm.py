@@ -40,8 +40,9 @@ class OverTrace:
 class Fleet:
     """`replicas` and `gpus` are N + 1; an estimate is an upper bound where the capacity is "at least".
 
-    Costs are per million output tokens and requests in the currency of the prices, energy's share included where it
-    was measured and has a price. `gpu_draws` (resamples,) are what differences are made of.
+    An interval has no lower end where the capacity's has no upper one. Costs are per million output tokens and
+    requests in the currency of the prices, energy's share included where it was measured and has a price. `gpu_draws`
+    (resamples,) are what differences are made of.
     """
 
     replicas: Interval
@@ -73,11 +74,10 @@ def fleet_of(
     if found.state == "not measured":
         return None
     # Where no rate missed, the highest tried is what a replica surely does: the fleet is then an upper bound.
-    draws_hz = found.safe_draws_hz
-    drawn = replicas(draws_hz, asked.serve_hz, asked.headroom)
+    drawn = replicas(found.safe_draws_hz, asked.serve_hz, asked.headroom)
     count = float(replicas(found.hz, asked.serve_hz, asked.headroom))
-    energy = energy_of(powers, asked, count, drawn, tokens) if powers else elsewhere
-    kept = whole(count, drawn)
+    energy = energy_of(powers, asked, count, found, drawn, tokens) if powers else elsewhere
+    kept = whole(count, _open_below(found, drawn))
     mean_gpus = scaled(kept, gpus)
     a_request_h = 1 / (3600 * asked.mean_hz)
     hardware = None if asked.gpu_hour_price is None else scaled(mean_gpus, asked.gpu_hour_price * a_request_h)
@@ -91,12 +91,19 @@ def fleet_of(
         scaled(per_request, _MILLION / tokens) if per_request is not None and tokens else None,
         scaled(per_request, _MILLION) if per_request is not None else None,
         energy,
-        None if asked.traffic is None else _over_trace(asked.traffic, found.hz, draws_hz, asked.headroom, gpus, kept),
+        None if asked.traffic is None else _over_trace(asked.traffic, found, asked.headroom, gpus, kept),
         drawn * gpus,
     )
 
 
-def energy_of(powers: Sequence[Power], asked: Asked, count: float, drawn: Floats, tokens: float) -> Energy:
+def _open_below(found: PercentileCapacity, drawn: Floats) -> Floats:
+    """What is least for the highest capacity, (resamples,): a draw that no rate missed bounds it from above alone."""
+    return np.where(np.isinf(found.draws_hz), -np.inf, drawn)
+
+
+def energy_of(
+    powers: Sequence[Power], asked: Asked, count: float, capacity: PercentileCapacity, drawn: Floats, tokens: float
+) -> Energy:
     """The whole fleet's power at the mean rate, every replica under the same load, over requests and tokens."""
     rates, watts = power_curve(powers)
     each_hz = asked.mean_hz / count
@@ -109,7 +116,7 @@ def energy_of(powers: Sequence[Power], asked: Asked, count: float, drawn: Floats
         )  # fmt: skip
     with np.errstate(divide="ignore", invalid="ignore"):
         all_watts = watts_at(rates, watts, asked.mean_hz / drawn) * drawn
-    found = whole(one, all_watts)
+    found = whole(one, _open_below(capacity, all_watts))
     bounds = Interval(
         one, found.low * min(p.low for p in powers), found.high * max(p.high for p in powers), found.confidence
     )
@@ -121,12 +128,12 @@ def more_than(mine: Fleet | None, found: PercentileCapacity, base: Fleet | None,
     """The difference to the baseline, drawn jointly; one-sided where one of the two was never driven to the limit."""
     if mine is None or base is None:
         return More(None, why="the baseline's capacity was not measured" if base is None else found.why)
-    drawn = difference(mine.gpu_draws, base.gpu_draws)
-    # A difference of whole things is one; a baseline that is an upper bound makes it a lower one.
-    interval = whole(mine.gpus.estimate - base.gpus.estimate, drawn)
-    states = found.state, its.state
+    count, states = mine.gpus.estimate - base.gpus.estimate, (found.state, its.state)
     if states == ("measured", "measured"):
-        return More(interval)
+        drawn = difference(_open_below(found, mine.gpu_draws), _open_below(its, base.gpu_draws))
+        return More(whole(count, drawn))
+    # A difference of whole things is one; a baseline that is an upper bound makes it a lower one.
+    interval = whole(count, difference(mine.gpu_draws, base.gpu_draws))
     if states == ("measured", "at least") and math.isfinite(interval.low):
         return More(None, "at least", int(interval.low))
     if states == ("at least", "measured") and math.isfinite(interval.high):
@@ -134,11 +141,11 @@ def more_than(mine: Fleet | None, found: PercentileCapacity, base: Fleet | None,
     return More(None, why="no rate tried missed the SLO: run `alignment-tax saturate` with this SLO")
 
 
-def _over_trace(traffic: Traffic, hz: float, draws_hz: Floats, headroom: float, gpus: int, peak: Interval) -> OverTrace:
+def _over_trace(traffic: Traffic, found: PercentileCapacity, headroom: float, gpus: int, peak: Interval) -> OverTrace:
     hours = traffic.hours_s / 3600
-    by_hour = replicas(hz, traffic.hours_hz, headroom)
-    drawn = replicas(draws_hz[:, None], traffic.hours_hz[None, :], headroom)
-    hourly = whole(float(by_hour @ hours) * gpus, drawn @ hours * gpus)
+    by_hour = replicas(found.hz, traffic.hours_hz, headroom)
+    drawn = replicas(found.safe_draws_hz[:, None], traffic.hours_hz[None, :], headroom)
+    hourly = whole(float(by_hour @ hours) * gpus, _open_below(found, drawn @ hours * gpus))
     return OverTrace(tuple(int(one) for one in by_hour.tolist()), hourly, scaled(peak, gpus * traffic.seconds / 3600))
 
 

@@ -85,8 +85,7 @@ def show_calibration(run: StoredRun, how: str, console: Console) -> None:
     result = analyse(run)
     found = statements(result)
     if how == "json":
-        said = {"run": str(run.path), "valid": result.valid, "warnings": list(result.warnings)}
-        print(json.dumps({**said, **statements_json(found)}, indent=2))
+        print(json.dumps(statements_json(result, found), indent=2))
     else:
         print_statements(found, console)
         print_problems(result, console)

@@ -35,7 +35,7 @@ def to_json(result: RunResult) -> dict[str, Any]:
         "findings": [asdict(finding) for finding in result.findings],
         "isolation": manifest.get("scenario", {}).get("isolation", "shared"),
         "placements": manifest.get("placements", {}),
-        "kv_displacement": displacement_json(result),
+        "kv_displacement": displacement_json(result.displacement),
         "meters": {**manifest.get("meters", {}), "not_measured": manifest.get("not_measured", {})},
     }
 

@@ -9,9 +9,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from profiler.analysis.stats import Interval
+from profiler.analysis.tax import RunResult
 from profiler.calibration.modelled import ModelledCalibration
 from profiler.calibration.statement import Statement
 from profiler.report.numbers import with_range
+from profiler.report.schema import VERSION
 
 _WORDS = {"ttft_ms": "TTFT, ms", "e2el_ms": "E2EL, ms", "": "tokens"}
 
@@ -39,9 +41,13 @@ def print_statements(found: Sequence[Statement], console: Console) -> None:
     console.print("A delay ends late where the machine is busy; `direct` is what the requests really waited.")
 
 
-def statements_json(found: Sequence[Statement]) -> dict[str, Any]:
-    """The same as data."""
+def statements_json(result: RunResult, found: Sequence[Statement]) -> dict[str, Any]:
+    """The same as data, with what is said of the run."""
     return {
+        "schema": VERSION,
+        "run": str(result.run.path),
+        "valid": result.valid,
+        "warnings": list(result.warnings),
         "controls": [
             {
                 "control": one.control,
@@ -55,7 +61,7 @@ def statements_json(found: Sequence[Statement]) -> dict[str, Any]:
                 "note": one.note,
             }
             for one in found
-        ]
+        ],
     }
 
 
@@ -89,6 +95,7 @@ def modelled_json(found: ModelledCalibration) -> dict[str, Any]:
         "power_ttft_5pct_whole_trials": found.power_measured,
     }
     return {
+        "schema": VERSION,
         "repeats": found.repeats,
         "blocks": found.blocks,
         "baseline_ttft_ms": found.baseline_ttft_ms,

@@ -1,10 +1,8 @@
-"""A capacity plan as data: schema 1. What was not measured is null, with the reason."""
+"""A capacity plan as data. What was not measured is null, with the reason."""
 
 import math
-from dataclasses import asdict
 from typing import Any
 
-from profiler.analysis.displacement import KvDisplacement
 from profiler.analysis.fleet import HOURS_A_MONTH, SPARE_REPLICAS, scaled
 from profiler.analysis.stats import Interval
 from profiler.analysis.traffic import WINDOW_S
@@ -16,9 +14,9 @@ from profiler.capacity_plan.result import ArmPlan, PlanResult
 from profiler.report.attribution import interval_json
 from profiler.report.capacity_check import check_json
 from profiler.report.capacity_plan import more_words
+from profiler.report.displacement import displacement_json
 from profiler.report.recorded import recorded_note
-
-SCHEMA = 1
+from profiler.report.schema import VERSION
 
 
 def plan_json(result: PlanResult) -> dict[str, Any]:
@@ -27,14 +25,14 @@ def plan_json(result: PlanResult) -> dict[str, Any]:
     note = recorded_note(manifest)
     return {
         **({"note": note} if note else {}),
-        "schema": SCHEMA,
+        "schema": VERSION,
         "kind": "plan",
         "run": {"id": manifest["id"], **manifest["facts"], "path": str(result.run.path)},
         "other_runs": [{"id": run.manifest["id"], "path": str(run.path)} for run in result.others],
         "asked": _asked(result.asked),
         "unit": unit_word(manifest, 1),
         "arms": {name: _arm(result, name, arm) for name, arm in result.arms.items()},
-        "memory": _memory(result),
+        "memory": displacement_json(result.memory),
         "warnings": list(result.warnings),
     }
 
@@ -123,13 +121,6 @@ def _more(more: More) -> dict[str, Any]:
         "bound_gpus": more.gpus if more.bound else None,
         "not_measured": more.why or None,
     }
-
-
-def _memory(result: PlanResult) -> dict[str, Any]:
-    found = result.memory
-    if isinstance(found, KvDisplacement):
-        return {**asdict(found), "not_measured": None}
-    return {"arms": {}, "not_measured": found.line}
 
 
 def _ends(interval: Interval | None) -> list[float | None] | None:

@@ -39,11 +39,10 @@ def print_displacement(result: RunResult, console: Console) -> None:
         console.print(note, highlight=False)
 
 
-def displacement_json(result: RunResult) -> dict[str, Any]:
-    """The same for the report's document."""
-    found = result.displacement
+def displacement_json(found: KvDisplacement | NotMeasured | None) -> dict[str, Any]:
+    """The same as data."""
     if found is None or isinstance(found, NotMeasured):
-        why = "not derived" if found is None else found.why
+        why = "not derived" if found is None else found.line
         return {"isolation": None, "pool": None, "arms": {}, "not_measured": why}
     return {**asdict(found), "computed": found.isolation == "shared", "not_measured": None}
 

@@ -40,9 +40,14 @@ def print_history(
     if any(
         found.tax is None and arm != BASELINE for one in series for run in one.runs for arm, found in run.arms.items()
     ):
-        _say(console, f"n/m: not measured: a tax needs two blocks with {word.name} in both arms, a p99 more requests")
+        _say(console, f"n/m: not measured: {why_no_tax(word)}")
     for run in left_out:
         _say(console, f"left out: {run.name}: {run.why}", "yellow")
+
+
+def why_no_tax(word: Word) -> str:
+    """Why an arm may have none."""
+    return f"a tax needs two blocks with {word.name} in both arms, a p99 more requests"
 
 
 def _say(console: Console, line: str, style: str = "") -> None:

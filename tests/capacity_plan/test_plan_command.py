@@ -147,10 +147,27 @@ def test_where_no_rate_missed_the_answer_is_a_bound(sweep: Path, capsys: pytest.
     found = as_json(capsys, arguments)
     capacity = found["arms"]["none"]["capacity"]
     assert (capacity["state"], capacity["rate_hz"]) == ("at least", pytest.approx(0.92 * 20))
+    low, high = found["arms"]["none"]["fleet"]["replicas"]["ci95"]
+    assert low is None and high == math.ceil(100 / (0.92 * 20)) + SPARE_REPLICAS
     text = as_text(capsys, arguments)
     assert "none: at least 18.4 requests/s: no rate tried missed the SLO." in text
     assert "at most 7" in text
     assert "guard: difference to none not measured: no rate tried missed the SLO" in text
+
+
+def test_where_the_highest_rate_may_have_held_the_fleet_has_no_lower_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Of 600 requests 1.1 % are too slow at the highest rate: more than is allowed, by chance perhaps.
+    run = stored_sweep(tmp_path / "sweep", shares=(0.3, 0.4, 0.5, 0.6, 0.7, 0.8011), watts=lambda rate: 100 + 10 * rate)
+    flags = ("--gpu-cost", "2.50/h", "--kwh", "0.12")
+    arm = as_json(capsys, planned(run, *flags))["arms"]["guard"]
+    fleet = arm["fleet"]
+    assert arm["capacity"]["state"] == "measured" and arm["capacity"]["ci95"][1] is None
+    for figure in (fleet["gpus"], fleet["cost_per_million_tokens"], fleet["energy"]["kwh_per_million_requests"]):
+        assert figure["ci95"][0] is None and figure["ci95"][1] >= figure["estimate"]
+    # Neither is known to need few: their difference is open at both ends.
+    assert arm["more"]["gpus"]["ci95"] == [None, None]
 
 
 def test_a_baseline_that_never_missed_bounds_the_difference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

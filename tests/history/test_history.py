@@ -154,6 +154,11 @@ def test_what_limits_a_run_is_said_and_a_tax_of_one_block_is_not_measured(
     assert "1 block\n" in page
     (arm,) = [line for line in page.splitlines() if line.startswith("  a  ")]
     assert arm.endswith("n/m") and "n/m: not measured: a tax needs two blocks" in page
+    (series,) = as_json(capsys, str(tmp_path))["series"]
+    missing = {name: one["not_measured"] for name, one in series["runs"][0]["arms"].items()}
+    assert list(missing["none"]) == ["figure"] and list(missing["a"]) == ["figure", "tax"]
+    assert "two blocks with ttft_p50" in missing["a"]["tax"]
+    assert [trend["changes_looked_for"] for trend in series["trends"]] == [False, False]
 
 
 def test_a_name_in_a_path_is_no_sql(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from profiler.cli import main
 from profiler.report.schema import VERSION, schema_text
 from tests.report.documents import RUNS, printed
+from tests.report.more_documents import MORE
 
 SCHEMA: dict[str, Any] = json.loads(schema_text())
 OTHERS = ("mixture", "gate", "compare", "scale")
@@ -26,6 +27,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     sizes = ("--size", "g=1B", "--size", "i=2B", "--size", "l=4B")
     return {
         **{name: printed("report", run) for name, run in runs.items()},
+        **{name: document(folder / name.replace(" ", "-")) for name, document in MORE.items()},
         "mixture": printed("report", guarded, "--harmful", "2%"),
         "gate": printed("gate", guarded, *limits),
         "scale": printed("report", guarded, runs["invalid"], runs["stacks"], *sizes),
@@ -38,7 +40,7 @@ def test_it_is_a_schema() -> None:
     assert SCHEMA["$id"].endswith(str(VERSION))
 
 
-@pytest.mark.parametrize("name", [*RUNS, *OTHERS])
+@pytest.mark.parametrize("name", [*RUNS, *OTHERS, *MORE])
 def test_what_is_printed_is_as_the_schema_says(documents: dict[str, Any], name: str) -> None:
     errors = [f"{e.json_path}: {e.message}" for e in Draft202012Validator(SCHEMA).iter_errors(documents[name])]
     assert errors == []
@@ -88,11 +90,11 @@ def test_the_schema_knows_no_key_that_is_never_printed(documents: dict[str, Any]
     assert known - seen == set()
 
 
-@pytest.mark.parametrize("name", ["metered", "sweep", "saturation", "gate", "compare"])
+@pytest.mark.parametrize("name", ["metered", "sweep", "saturation", *OTHERS[1:], *MORE])
 def test_a_key_that_is_lost_or_new_is_refused(documents: dict[str, Any], name: str) -> None:
     lost, new = copy.deepcopy(documents[name]), copy.deepcopy(documents[name])
     del lost["schema"]
-    new["more"] = 1
+    new["unheard_of"] = 1
     assert not any(Draft202012Validator(SCHEMA).is_valid(one) for one in (lost, new))
 
 

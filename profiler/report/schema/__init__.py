@@ -7,5 +7,5 @@ _FILE = Path(__file__).parent / f"result-{VERSION}.json"
 
 
 def schema_text() -> str:
-    """The schema of what `report`, `sweep`, `saturate`, `gate` and `compare` print with `--format json`."""
+    """The schema of what every command prints with `--format json`."""
     return _FILE.read_text(encoding="utf-8")
