@@ -40,6 +40,7 @@ from profiler.engines.virtual_time import now_ns, run_virtual
 from profiler.prompts import PromptSets, read_prompt_sets
 from profiler.records.record import RequestRecord, TrialInfo
 from profiler.records.store import StoredTrial, as_table
+from profiler.reference.parts import TINY, TINY_ENGINE
 from profiler.saturation.probe import RAMP_SHARE
 from profiler.scenario import ClosedLoad, OutputConfig, Scenario, load_scenario
 from profiler.trial import Workload, run_trial
@@ -48,7 +49,6 @@ SCENARIO = Path(__file__).parent.parent / "scenarios" / "quickstart.yaml"
 FITTED = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 LEFT_OUT = (0.35, 0.45, 0.55, 0.65, 0.75)
 ON_VLLM = FITTED[1:]  # the lowest rate takes the longest, and says the least
-SHORTEST = 12  # prompts of a label
 LATE_MS, LAG_SHARE = 10.0, 0.1
 METRICS = ("ttft_ms", "e2el_ms")
 # Like a small model on a GPU: a step of some ms, a little longer for each sequence in it.
@@ -201,14 +201,8 @@ def modelled(requests: int) -> Found:
     return run_virtual(run)
 
 
-def _short(sets: PromptSets) -> PromptSets:
-    """The shortest prompts of each label: on two cores a prompt's length is most of a request's time."""
-    kept = {label: tuple(sorted(all_, key=lambda p: len(p.prompt))[:SHORTEST]) for label, all_ in sets.by_label.items()}
-    return replace(sets, by_label=kept)
-
-
 async def on_vllm(seconds: float) -> Found:
-    """The embedded model's, with as many requests a rate as the time allows."""
+    """A tiny model's on vLLM, with as many requests a rate as the time allows."""
     from time import monotonic_ns
 
     from profiler.engines.vllm_args import prepare_environment
@@ -216,11 +210,14 @@ async def on_vllm(seconds: float) -> Found:
 
     prepare_environment()
     scenario = load_scenario(SCENARIO).only(["input"])
-    update = {"output": OutputConfig(length="fixed", max_tokens=2), "judge_answers": False}
+    update = {
+        "model": str(TINY), "engine": TINY_ENGINE, "judge_answers": False,
+        "output": OutputConfig(length="fixed", max_tokens=8),
+    }  # fmt: skip
     scenario = scenario.model_copy(update=update)
     each_s = sum(1 / share for share in (*ON_VLLM, *LEFT_OUT))
     async with open_bench(scenario, str(SCENARIO), Console(stderr=True)) as bench:
-        rig = Rig(Tap(bench.engine), monotonic_ns, scenario, _short(read_prompt_sets(scenario)), 16)
+        rig = Rig(Tap(bench.engine), monotonic_ns, scenario, read_prompt_sets(scenario), 16)
         load = Load(ON_VLLM, lambda top_hz: max(100, int(seconds * top_hz / each_s)), rounds=2, again_s=0.3 * seconds)
         return await measured(rig, load)
 
@@ -282,7 +279,7 @@ def main() -> None:
         print("\nvLLM: not measured: " + ("left out (--no-vllm)" if options.no_vllm else "it is not installed"))
     else:
         found = asyncio.run(on_vllm(options.seconds))
-        figures["median_error_vllm"] = round(print_engine("embedded model on vLLM", found, ON_VLLM), 4)
+        figures["median_error_vllm"] = round(print_engine("tiny model on vLLM", found, ON_VLLM), 4)
     print(json.dumps({"bench": "plan", "figures": figures}))
 
 

@@ -15,7 +15,7 @@ SATURATING_USERS = 64
 SHARE_OF_SATURATION = 0.7
 _FEW = ("all",)
 # So many tokens a step that no prompt is cut: vLLM 0.32's CPU runner dies where that meets a seeded request.
-_TINY_ENGINE = {
+TINY_ENGINE = {
     "load_format": "dummy", "dtype": "float32", "enforce_eager": True, "max_model_len": 1024, "max_num_seqs": 64,
     "max_num_batched_tokens": 8192,
 }  # fmt: skip
@@ -83,7 +83,7 @@ def scenario_of(name: str, *, dry: bool) -> Scenario:
     if not dry:
         return scenario
     stated = _tiny(scenario.model_dump(mode="json", by_alias=True, exclude_unset=True))
-    return Scenario.model_validate({**stated, "model": str(TINY), "engine": _TINY_ENGINE, "output": _SHORT})
+    return Scenario.model_validate({**stated, "model": str(TINY), "engine": TINY_ENGINE, "output": _SHORT})
 
 
 # Longer than the shorter of the chunks.
@@ -97,7 +97,7 @@ def _tiny(stated: Any) -> Any:
     if not isinstance(stated, dict):
         return stated
     found = {key: _tiny(value) for key, value in stated.items()}
-    return {**found, "model": str(TINY), "engine": _TINY_ENGINE} if "model" in found else found
+    return {**found, "model": str(TINY), "engine": TINY_ENGINE} if "model" in found else found
 
 
 def for_part(scenario: Scenario, part: Part, pilot_hz: float, seconds: float, blocks: int, *, idle: bool) -> Scenario:
