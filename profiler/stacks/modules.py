@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import takewhile
 
 from profiler.stacks.speedscope import Frame, Stack
 
@@ -23,6 +24,8 @@ _WAITS = (
     "poll", "ppoll", "epoll_wait", "epoll_pwait", "select", "wait4", "waitid", "futex", "nanosleep", "sched_yield",
     "read", "recv", "recvfrom", "recvmsg", "accept", "sem_wait", "sem_timedwait", "sem_clockwait", "__sched_yield",
 )  # fmt: skip
+# The interpreter's own: of threads, queues and the GIL.
+_LOCKS = ("PyThread_acquire_lock_timed", "take_gil")
 _WAITING_FILES = ("/threading.py", "/concurrent/futures/thread.py", "/queue.py", "/selectors.py")
 
 
@@ -31,13 +34,15 @@ def waits(stack: Stack) -> bool:
     if not stack:
         return True
     leaf = stack[-1]
-    if not leaf.file.endswith(".py"):
-        if leaf.name.removeprefix("__").partition("@")[0] in _WAITS:
-            return True
-        unnamed = leaf.name.startswith("0x") and "libc" in leaf.file
-        python = next((frame for frame in reversed(stack) if frame.file.endswith(".py")), None)
-        return unnamed and python is not None and python.file.endswith(_WAITING_FILES)
-    return leaf.file.endswith(_WAITING_FILES) or leaf.name in ("sched_yield", "Condition.wait", "Poller.poll")
+    if leaf.file.endswith(".py"):
+        return leaf.file.endswith(_WAITING_FILES) or leaf.name in ("sched_yield", "Condition.wait", "Poller.poll")
+    if leaf.name.removeprefix("__").partition("@")[0] in _WAITS:
+        return True
+    native = list(takewhile(lambda frame: not frame.file.endswith(".py"), reversed(stack)))
+    caller = stack[-len(native) - 1] if len(native) < len(stack) else None
+    unnamed = leaf.name.startswith("0x") and "libc" in leaf.file
+    locked = any(frame.name in _LOCKS for frame in native)
+    return unnamed and (locked or (caller is not None and caller.file.endswith(_WAITING_FILES)))
 
 
 def part_of(stack: Stack) -> str:

@@ -43,6 +43,12 @@ def test_threads_that_wait_are_left_out() -> None:
         (MAIN, Frame("_worker", "/lib/concurrent/futures/thread.py")),
         (),
     ]
+    worker = Frame("_answers", "/x/guards/scorers/worker.py")
+    queue = (
+        Frame("_queue_SimpleQueue_get", "/py/Modules/_queuemodule.c"),
+        Frame("PyThread_acquire_lock_timed", "/py.so"),
+    )
+    waiting.append((MAIN, worker, *queue, Frame("0x7f3f", LIBC), Frame("0x7f3e", LIBC)))
     working = (MAIN, Frame("loads", "/lib/json/decoder.py"), Frame("0x7f", LIBC))
     assert all(waits(stack) for stack in waiting) and not waits(working)
     assert by_part({**dict.fromkeys(waiting, 10**9), working: 5}) == {"driver": 5}
