@@ -25,8 +25,9 @@ class PercentileCapacity:
 
     "At least": no rate tried missed any objective, `hz` is the highest of them, and nothing is known above. `draws_hz`
     (resamples,) holds 0 where a draw has no rate that holds and inf where it has none that misses. `interpolated`:
-    whether `hz` lies between two rates, or is the highest that held since the check did not allow more. `seconds`: how
-    long a probe at the highest rate that held must be for its requests to show the percentile; 0 where they do.
+    whether `hz` lies between two rates; else it is the highest that held, and `between` says why no more is read.
+    `seconds`: how long a probe at the highest rate that held must be for its requests to show the percentile; 0 where
+    they do.
     """
 
     state: State
@@ -42,6 +43,7 @@ class PercentileCapacity:
     notes: tuple[str, ...] = ()
     why: str = ""
     seconds: float = 0.0
+    between: str = ""
 
     @property
     def safe_draws_hz(self) -> Floats:
@@ -65,7 +67,7 @@ def percentile_capacity(
         return _none(checks, tuple(by_rate), why)
     rng = np.random.default_rng(list(seed))
     normal, places = rng.standard_normal((RESAMPLES, len(by_rate))), rng.uniform(size=RESAMPLES)
-    readings: dict[Objective, tuple[Reading, bool]] = {}
+    readings: dict[Objective, tuple[Reading, str]] = {}
     notes = []
     for one in objectives:
         seen = _results(by_rate, one, harmful)
@@ -74,33 +76,62 @@ def percentile_capacity(
             continue
         columns = [i for i, rate in enumerate(by_rate) if rate in {result.rate_hz for result in seen}]
         reading = read_capacity(seen, one.share, normal[:, columns], places)
-        readings[one] = reading, checks[one.name].trusted_between(reading.held_hz, reading.missed_hz)
+        readings[one] = reading, _not_between(reading, checks[one.name], by_rate)
     if not readings:
         return _none(checks, tuple(by_rate), "no answer has a time that the objectives are on")
-    found = _lowest(readings, tuple(by_rate), checks, tuple(notes))
-    return (
-        found
-        if found.state != "measured" or found.bound is None
-        else replace(found, seconds=_seconds(by_rate[found.held_hz], found.bound))
+    return _shown(_lowest(readings, tuple(by_rate), checks, tuple(notes)), by_rate, objectives)
+
+
+def _not_between(reading: Reading, check: CurveCheck, by_rate: Mapping[float, Sequence[PlanProbe]]) -> str:
+    """Why nothing may be read between the two rates; empty where it may."""
+    ends = [rate for rate in (reading.held_hz, reading.missed_hz) if rate in by_rate]
+    if stopped := [rate for rate in ends if any(probe.stopped for probe in by_rate[rate])]:
+        return f"a probe at {stopped[-1]:.3g} was stopped as its backlog grew, so its share of misses is not measured"
+    if not check.trusted_between(reading.held_hz, reading.missed_hz):
+        return "see the check"
+    return "too few requests at the rate that held" if reading.crossing_hz == reading.held_hz else ""
+
+
+def _shown(
+    found: PercentileCapacity, by_rate: Mapping[float, Sequence[PlanProbe]], objectives: Sequence[Objective]
+) -> PercentileCapacity:
+    """With the seconds that a probe takes to show the percentile; not measured where these cannot show it at all."""
+    if found.state == "not measured":
+        return found
+    probes = by_rate[found.held_hz]
+    # Where none ends it, the highest percentile is the one that takes most.
+    bound = found.bound or max(objectives, key=lambda one: one.share)
+    seconds = _seconds(probes, bound)
+    if whole(found.hz, found.draws_hz).low > 0:
+        return found if found.state == "at least" else replace(found, seconds=seconds)
+    n = sum(len(probe.harmful) for probe in probes)
+    why = (
+        f"{n} request(s) at {found.held_hz:.3g} requests/s, and those below, are too few to show that {bound.words} "
+        "holds at any rate"
     )
+    none = _none(found.checks, found.rates_hz, why)
+    # Enough for the percentile by itself, and yet in doubt: four times as many halve an interval.
+    return replace(none, bound=found.bound, notes=found.notes, seconds=seconds or 4 * n / found.held_hz)
 
 
 def _seconds(probes: Sequence[PlanProbe], bound: Objective) -> float:
     """How long the probes would have to be, if they are too short to show the objective."""
     known = [values for probe in probes if len(values := probe.of(bound.metric))]
+    if not known:
+        return 0.0
     needed = min_n_for_quantile(bound.share) / worth(known, bound)
     return needed * sum(map(len, known)) / probes[0].rate_hz if needed > 1 else 0.0
 
 
 def _lowest(
-    readings: Mapping[Objective, tuple[Reading, bool]],
+    readings: Mapping[Objective, tuple[Reading, str]],
     rates: tuple[float, ...],
     checks: Mapping[str, CurveCheck],
     notes: tuple[str, ...],
 ) -> PercentileCapacity:
     draws = np.min([reading.draws_hz for reading, _ in readings.values()], axis=0)
-    bound, (lowest, trusted) = min(readings.items(), key=lambda found: _estimate_hz(*found[1]))
-    hz = _estimate_hz(lowest, trusted)
+    bound, (lowest, between) = min(readings.items(), key=lambda found: _estimate_hz(*found[1]))
+    hz = _estimate_hz(lowest, between)
     if hz == 0:
         why = f"{bound.words} is above {bound.limit_ms:g} ms even at {rates[0]:.3g} requests/s, the lowest rate tried"
         return replace(_none(checks, rates, why), bound=bound)
@@ -110,13 +141,14 @@ def _lowest(
         )
     interval = whole(hz, draws)
     return PercentileCapacity(
-        "measured", hz, interval, bound, lowest.held_hz, lowest.missed_hz, trusted, draws, rates, checks, notes
-    )
+        "measured", hz, interval, bound, lowest.held_hz, lowest.missed_hz, not between, draws, rates, checks, notes,
+        between=between,
+    )  # fmt: skip
 
 
-def _estimate_hz(reading: Reading, trusted: bool) -> float:
-    """Between the two rates only where the curve was checked and agrees."""
-    return reading.crossing_hz if trusted or math.isinf(reading.missed_hz) else reading.held_hz
+def _estimate_hz(reading: Reading, between: str) -> float:
+    """Between the two rates only where nothing speaks against it."""
+    return reading.held_hz if between and not math.isinf(reading.missed_hz) else reading.crossing_hz
 
 
 def _none(checks: Mapping[str, CurveCheck], rates: tuple[float, ...], why: str) -> PercentileCapacity:

@@ -27,8 +27,9 @@ from profiler.scenario import BASELINE
 
 _RULE = (
     "Capacity is read between the highest rate that held the SLO and the lowest that missed it, both measured, never "
-    f"outside. The curve is a check: where it is off by more than {TOLERANCE:.0%} and outside the measured interval at "
-    "either of these two, or could not be checked there, nothing is read between: the highest rate that held counts."
+    f"outside. The curve is a check: where it is off by more than {TOLERANCE:.0%} and outside the measured interval "
+    "(or that has no end) at either of these two, could not be checked at both, or a probe at one was stopped, nothing "
+    "is read between: the highest rate that held counts."
 )
 _SPLIT = (
     "Requests are split evenly over the replicas and arrive at each at random, as they did in the sweep. "
@@ -181,7 +182,7 @@ def _capacity_line(name: str, found: PercentileCapacity, result: PlanResult) -> 
             f"bound: {_sweep_command(result.asked)}"
         )
     elif found.bound is not None:
-        how = "" if found.interpolated else "; nothing is read between them (see the check)"
+        how = "" if found.interpolated else f"; nothing is read between them ({found.between})"
         yield (
             f"{name}: {found.bound.words} is what ends it, held at {found.held_hz:.3g} and missed at "
             f"{found.missed_hz:.3g} requests/s{how}."
