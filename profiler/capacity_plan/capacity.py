@@ -47,8 +47,8 @@ class PercentileCapacity:
 
     @property
     def safe_draws_hz(self) -> Floats:
-        """The draws, where none that misses was seen at the highest rate tried."""
-        return np.minimum(self.draws_hz, max(self.rates_hz, default=0.0))
+        """The draws; where no rate missed, never above the highest tried, which is what a replica surely does."""
+        return self.draws_hz if self.state == "measured" else np.minimum(self.draws_hz, max(self.rates_hz, default=0.0))
 
 
 def percentile_capacity(
@@ -62,7 +62,7 @@ def percentile_capacity(
     by_rate = _by_rate(probes)
     checks = {one.name: _check(by_rate, one) for one in objectives}
     if not by_rate:
-        return _none(checks, (), "no valid probe at a rate of its own: run the sweep again")
+        return _none(checks, (), "no valid probe at a rate of its own")
     if harmful is not None and (why := why_not([one for found in by_rate.values() for one in found], harmful)):
         return _none(checks, tuple(by_rate), why)
     rng = np.random.default_rng(list(seed))

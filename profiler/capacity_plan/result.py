@@ -54,7 +54,7 @@ def plan(sweep: StoredRun, others: Sequence[RunResult], asked: Asked) -> PlanRes
     fleets = {arm: _fleet(sweep, data, others, asked, arm, found) for arm, found in capacities.items()}
     base, its = fleets[BASELINE], capacities[BASELINE]
     arms = {
-        arm: ArmPlan(found, fleets[arm], None if arm == BASELINE else more_than(fleets[arm], found, base, its))
+        arm: ArmPlan(found, fleets[arm], None if arm == BASELINE else more_than(fleets[arm], found, base, its, asked))
         for arm, found in capacities.items()
     }
     memory = memory_of(sweep, data.baseline, data.lengths, others)

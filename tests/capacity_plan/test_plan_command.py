@@ -3,17 +3,25 @@
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from profiler.analysis.fleet import SPARE_REPLICAS
+from profiler.analysis.percentiles import Objective
+from profiler.analysis.power_at_rate import Power
+from profiler.capacity_plan.arm import energy_of
+from profiler.capacity_plan.asked import Asked
+from profiler.capacity_plan.capacity import percentile_capacity
 from profiler.cli import main
 from tests.capacity_plan.stored_sweep import LIMITS, SLO, SLO_MS, TRUTH, stored_sweep
 from tests.gate.stored import stored_run
 
 RATE, HEADROOM = 100.0, 0.3
+P99 = Objective("ttft_ms", 0.99, 250.0)
 
 
 def replicas(capacity_hz: float, rate_hz: float = RATE) -> int:
@@ -57,7 +65,7 @@ def test_each_arm_has_its_capacity_and_its_replicas(sweep: Path, capsys: pytest.
         assert fleet["gpu_hours_a_day"]["estimate"] == 24 * fleet["gpus"]["estimate"]
 
 
-def test_the_difference_is_drawn_jointly(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_difference_is_of_the_draws(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = as_json(capsys, planned(sweep, rate="1000"))
     low, high = found["arms"]["guard"]["more"]["gpus"]["ci95"]
     true = replicas(TRUTH * LIMITS["guard"], 1000) - replicas(TRUTH * LIMITS["none"], 1000)
@@ -299,7 +307,7 @@ def test_a_profiled_run_alone_names_the_command_that_is_missing(
     run = stored_run(tmp_path / "profiled", {"none": 100.0, "guard": 150.0})
     line = refused(capsys, *planned(run))
     assert "has one load (closed; requests/s: none 10, guard 10), so no capacity" in line
-    assert "add a sweep by `alignment-tax saturate --curve --good-fraction 99%`" in line
+    assert "run `alignment-tax saturate --curve --good-fraction 99%` with `slo: {ttft_ms: 250}`, and add" in line
 
 
 @pytest.mark.parametrize(
@@ -350,3 +358,99 @@ def test_names_of_a_run_do_nothing_to_the_terminal(tmp_path: Path, capsys: pytes
     assert main(planned(run)) == 0
     text = capsys.readouterr().out
     assert "\x1b" not in text and "?[2J[red]x" in text.replace("\n", "")
+
+
+def test_a_capacity_without_an_upper_end_bounds_no_difference_from_below(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The guard's highest rate may have held; the baseline, three times faster, never missed.
+    run = stored_sweep(
+        tmp_path / "sweep",
+        shares=(0.3, 0.4, 0.5, 0.6, 0.7, 0.8011),
+        scale=lambda arm, share, harmful: 0.3 if arm == "none" else 1.0,
+    )
+    more = as_json(capsys, planned(run))["arms"]["guard"]["more"]
+    assert more["bound"] is None and more["gpus"] is None
+    assert more["not_measured"].startswith("too few requests: the capacity that was measured has no upper end: run `")
+
+
+def test_a_bound_that_does_not_tell_more_from_fewer_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # The baseline held all of its rates, but these are a tenth of the guard's.
+    run = stored_sweep(
+        tmp_path / "sweep",
+        limits={"none": 1.0, "guard": 10.0},
+        scale=lambda arm, share, harmful: 0.3 if arm == "none" else 1.0,
+    )
+    more = as_json(capsys, planned(run))["arms"]["guard"]["more"]
+    assert more["bound"] is None and more["bound_gpus"] is None
+    assert "it may cost fewer or more: no rate tried missed the SLO on the baseline" in more["sentence"]
+    assert "at least -" not in as_text(capsys, planned(run))
+
+
+def test_a_saving_that_is_a_bound_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = stored_sweep(
+        tmp_path / "sweep",
+        limits={"none": 1.0, "guard": 10.0},
+        scale=lambda arm, share, harmful: 0.3 if arm == "guard" else 1.0,
+    )
+    more = as_json(capsys, planned(run))["arms"]["guard"]["more"]
+    assert more["bound"] == "at most" and more["bound_gpus"] < 0
+    assert more["sentence"] == f"saves you at least {-more['bound_gpus']} GPUs against none"
+
+
+def test_costs_of_an_arm_that_never_missed_are_bounds(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("plan", str(sweep), "--rate", "100", "--slo", "ttft_p99=10s", "--gpu-cost", "2.50/h", "--kwh", "0.12")
+    fleet = as_json(capsys, arguments)["arms"]["none"]["fleet"]
+    energy, cost = fleet["energy"]["kwh_per_million_requests"], fleet["cost_per_million_requests"]
+    assert energy["ci95"][0] is None and cost["ci95"][0] is None
+    text = as_text(capsys, arguments)
+    for one in (energy, cost):
+        high = one["ci95"][1]
+        assert f"at most {high:.0f}" in text or f"at most {high:.3g}" in text
+    assert "[?" not in text
+
+
+def test_what_the_prices_are_of_is_said(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = as_text(capsys, planned(sweep, "--gpu-cost", "2.50/h", "--kwh", "0.12"))
+    assert "Cost of hardware, and of energy where measured." in both
+    assert ") of hardware, without energy" in both
+    assert "Cost of hardware alone." in as_text(capsys, planned(sweep, "--gpu-cost", "2.50/h"))
+    energy = as_text(capsys, planned(sweep, "--kwh", "0.12"))
+    assert "Cost of energy alone: hardware is not in it (--gpu-cost)." in energy
+
+
+def test_a_command_to_run_has_one_limit_a_metric_and_all_its_flags(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = as_text(capsys, ("plan", str(sweep), "--rate", "9", "--slo", "ttft_p99=40ms,ttft_p50=1ms"))
+    assert "with `slo: {ttft_ms: 1}`" in text
+    few = as_text(capsys, planned(stored_sweep(tmp_path / "few", limits={"none": 20.0}, requests=1, shares=(0.5, 0.9))))
+    assert "none (n/m): not measured: 1 request(s) at 18 requests/s" in few
+    assert "run `alignment-tax saturate --curve --good-fraction 99% --probe-seconds" in few
+    assert few.count("run `") == 1 and "with `slo: {ttft_ms: 250}`" in few
+
+
+def test_memory_that_the_baseline_lacked_too_is_said_beside_the_difference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = {
+        "model": "m", "engine": "vllm", "vllm_version": "0.32.0", "device": "cpu", "device_name": "a cpu",
+        "kv_blocks": "1000", "kv_pool_tokens": "100000", "kv_pool_bytes": str(1000 << 20),
+    }  # fmt: skip
+    run = stored_sweep(tmp_path / "sweep", watts=lambda rate: 100.0, changed={"facts": facts})
+    said = "the 10.0% of the KV pool that resident guards displace was missing in none's probes too"
+    assert said in as_text(capsys, planned(run))
+    assert said in as_json(capsys, planned(run))["arms"]["guard"]["more"]["sentence"]
+
+
+@pytest.mark.parametrize("high", [1.2, math.inf])
+def test_energy_of_uncertain_counters_is_an_interval(high: float) -> None:
+    found = percentile_capacity([], [P99], None, (1,))
+    measured = replace(found, state="measured", hz=10.0, draws_hz=np.full(2000, 10.0))
+    powers = [Power(rate, 100.0, -0.5, high, "gpu") for rate in (0.0, 10.0)]
+    energy = energy_of(powers, Asked((P99,), 10.0), 2.0, measured, np.full(2000, 2.0), 20.0)
+    assert energy.kwh_per_mrequests is not None
+    assert energy.kwh_per_mrequests.low == 0 and energy.kwh_per_mrequests.high > energy.kwh_per_mrequests.estimate
+    open_ = replace(measured, draws_hz=np.full(2000, math.inf))
+    energy = energy_of([replace(one, low=0.0) for one in powers], Asked((P99,), 10.0), 2.0, open_, np.ones(2000), 20.0)
+    assert energy.kwh_per_mrequests is not None and energy.kwh_per_mrequests.low == -math.inf
