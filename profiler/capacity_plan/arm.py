@@ -41,9 +41,9 @@ class OverTrace:
 class Fleet:
     """`replicas` and `gpus` are N + 1; an estimate is an upper bound where the capacity is "at least".
 
-    An interval has no lower end where the capacity's has no upper one, or where that is "at least". Costs are per million output tokens and
-    requests in the currency of the prices, energy's share included where it was measured and has a price. `gpu_draws`
-    (resamples,) are what differences are made of.
+    An interval has no lower end where the capacity's has no upper one, or where that is "at least". Costs are per
+    million output tokens and requests in the currency of the prices, energy's share included where it was measured
+    and has a price. `gpu_draws` (resamples,) are what differences are made of.
     """
 
     replicas: Interval

@@ -12,9 +12,11 @@ from profiler.analysis.curve_check import CurveCheck, curve_check
 from profiler.analysis.fleet import whole
 from profiler.analysis.percentile_capacity import RESAMPLES, Reading, read_capacity
 from profiler.analysis.percentiles import Objective, worth
-from profiler.analysis.stats import Interval, min_n_for_quantile
-from profiler.capacity_plan.mix import share_in_mix, why_not
+from profiler.analysis.stats import Interval, min_n_for_quantile, quantile
+from profiler.capacity_plan.again import sweep_command
+from profiler.capacity_plan.mix import share_in_mix, why_not, work_changes
 from profiler.capacity_plan.probes import PlanProbe
+from profiler.saturation.probe import RAMP_SHARE
 
 State = Literal["measured", "at least", "not measured"]
 
@@ -63,12 +65,13 @@ def percentile_capacity(
     checks = {one.name: _check(by_rate, one) for one in objectives}
     if not by_rate:
         return _none(checks, (), "no valid probe at a rate of its own")
-    if harmful is not None and (why := why_not([one for found in by_rate.values() for one in found], harmful)):
+    every = [one for found in by_rate.values() for one in found]
+    if harmful is not None and (why := why_not(every, harmful)):
         return _none(checks, tuple(by_rate), why)
     rng = np.random.default_rng(list(seed))
     normal, places = rng.standard_normal((RESAMPLES, len(by_rate))), rng.uniform(size=RESAMPLES)
     readings: dict[Objective, tuple[Reading, str]] = {}
-    notes = []
+    notes = [] if harmful is None else [_work_note(every, harmful)]
     for one in objectives:
         seen = _results(by_rate, one, harmful)
         if not seen:
@@ -79,7 +82,30 @@ def percentile_capacity(
         readings[one] = reading, _not_between(reading, checks[one.name], by_rate)
     if not readings:
         return _none(checks, tuple(by_rate), "no answer has a time that the objectives are on")
-    return _shown(_lowest(readings, tuple(by_rate), checks, tuple(notes)), by_rate, objectives)
+    found = _shown(_lowest(readings, tuple(by_rate), checks, tuple(notes)), by_rate, objectives)
+    filled = "" if found.state == "not measured" else _not_full(by_rate[found.held_hz], objectives, harmful)
+    return replace(found, notes=(*found.notes, filled)) if filled else found
+
+
+def _work_note(probes: Sequence[PlanProbe], harmful: float) -> str:
+    said = ", ".join(f"{100 * change:+.1f} % {name}" for name, change in work_changes(probes, harmful).items())
+    return f"at {100 * harmful:.3g} % harmful a request is other work by {said or 'an unknown share'}"
+
+
+def _not_full(probes: Sequence[PlanProbe], objectives: Sequence[Objective], harmful: float | None) -> str:
+    """What to say where counting began before as many requests were under way as there are in the long run."""
+    for probe in probes:
+        known = probe.latency_ms.get("e2el_ms", np.zeros(0))
+        known = known[np.isfinite(known)]
+        seconds = quantile(known, 0.9) / 1e3 if len(known) else 0.0
+        if seconds > probe.ramp_s:
+            again = sweep_command(objectives, harmful, seconds * (1 - RAMP_SHARE) / RAMP_SHARE)
+            return (
+                f"answers take {seconds:.3g} s (p90 E2EL at {probe.rate_hz:.3g} requests/s), and only the first "
+                f"{probe.ramp_s:.3g} s of the probe are not counted: it began to count before the batch was full, so "
+                f"the capacity may be too high: {again}"
+            )
+    return ""
 
 
 def _not_between(reading: Reading, check: CurveCheck, by_rate: Mapping[float, Sequence[PlanProbe]]) -> str:
