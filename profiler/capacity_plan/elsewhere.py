@@ -92,4 +92,4 @@ def _named(sweep: StoredRun, other: RunResult) -> KvDisplacement | None:
     if ALL_GUARDS in found.arms:
         return found
     matched = match_arms(sweep.manifest, list(sweep.manifest["arms"]), other.run.manifest, list(found.arms))
-    return replace(found, arms={mine: found.arms[its] for mine, its in matched.pairs})
+    return replace(found, arms={mine: found.arms[its] for mine, its in matched.pairs}) if matched.pairs else None
