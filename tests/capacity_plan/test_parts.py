@@ -215,15 +215,16 @@ def queue_probe(rate_hz: float, n: int, rng: np.random.Generator) -> PlanProbe:
 
 
 def test_the_interval_holds_the_capacity_of_a_queue_whose_requests_wait_together() -> None:
-    # Probes of 500 requests, in which most bursts of misses do not occur: an interval that took requests for
-    # independent would hold the truth in less than half of these sweeps.
+    # In most probes of 1,600 counted requests most bursts of misses do not occur.
     truth, objective, held = md1_capacity_hz(0.99, 12), Objective("ttft_ms", 0.99, 130.0 + 1e-6), 0
+    measured = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        probes = [queue_probe(float(rate), 600, rng) for rate in (60, 70, 75, 80, 84, 88, 92, 96)]
+        probes = [queue_probe(float(rate), 2000, rng) for rate in (60, 70, 75, 80, 84, 88, 92, 96)]
         found = percentile_capacity(probes, [objective], None, (seed,))
-        held += found.interval is None or found.interval.contains(truth)
-    assert held >= 36
+        measured += found.interval is not None
+        held += found.interval is not None and found.interval.contains(truth)
+    assert measured >= 20 and held >= 0.9 * measured
 
 
 def made_probe(rate_hz: float, ttft_ms: list[float], *, stopped: bool = False, e2el_ms: float = 100.0) -> PlanProbe:
