@@ -10,7 +10,7 @@ from profiler.analysis.percentiles import percentile
 from profiler.analysis.stats import Interval
 
 TOLERANCE = 0.2
-"""Curve and measurement part at a rate where they differ by more than this and by more than chance."""
+"""Curve and measurement part at a rate where they differ by more than this and by more than a bounded chance."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,11 @@ class CheckedRate:
 
     @property
     def parts(self) -> bool:
-        """Whether the prediction is off by more than the tolerance and lies outside the measured interval."""
+        """Whether the prediction is off by more than the tolerance, and no interval with two ends holds it."""
         off, said = self.off, self.predicted
-        return off is not None and said is not None and abs(off) > TOLERANCE and not self.measured.contains(said)
+        if off is None or said is None or abs(off) <= TOLERANCE:
+            return False
+        return not (math.isfinite(self.measured.half_width) and self.measured.contains(said))
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,9 @@ class CurveCheck:
     why: str = ""
 
     def trusted_between(self, held_hz: float, missed_hz: float) -> bool:
-        """Whether the curve was checked at one of these rates at least, and parts from the measurement at neither."""
+        """Whether the curve was checked at both of these rates, and parts from the measurement at neither."""
         ends = [one for one in self.rates if one.rate_hz in (held_hz, missed_hz) and one.predicted is not None]
-        return bool(ends) and not any(one.parts for one in ends)
+        return len(ends) == len({held_hz, missed_hz}) and not any(one.parts for one in ends)
 
     @property
     def parted(self) -> tuple[CheckedRate, ...]:

@@ -87,7 +87,9 @@ def _held(shares: Floats, weights: Floats, required: float) -> npt.NDArray[np.in
 
 
 def _crossing(rates: Floats, fitted: Floats, weights: Floats, required: float, held: int) -> float:
-    # Of n requests that all held, half a one stands for the few that would not.
-    above = max(1 - fitted[held - 1], 0.5 / weights[held - 1])
+    # Of n requests that all held, half a one stands for the few that would not: of few, that is no less than may miss.
+    above = min(max(1 - fitted[held - 1], 0.5 / weights[held - 1]), 1 - required)
+    if above >= 1 - required:
+        return float(rates[held - 1])
     part = (math.log(1 - required) - math.log(above)) / (math.log(1 - fitted[held]) - math.log(above))
     return float(rates[held - 1] + min(max(part, 0.0), 1.0) * (rates[held] - rates[held - 1]))

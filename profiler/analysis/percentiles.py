@@ -76,6 +76,8 @@ def _objective(text: str) -> Objective:
     share = round(float(matched[2]) / 100, 6)
     if not 0 < share < 1:
         raise ValueError(f"{name}: a percentile lies between 0 and 100, neither of them: write {matched[1]}_p99")
+    if _LIMIT.fullmatch(f"{limit}ms"):
+        raise ValueError(f"{name}: {limit} has no unit: write {name}={limit}ms or {name}={limit}s")
     bound = _LIMIT.fullmatch(limit)
     if bound is None or float(bound[1]) <= 0:
         raise ValueError(f"{name}: {limit!r} is no time above 0: write {name}=500ms or {name}=2s")

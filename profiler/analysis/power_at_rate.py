@@ -14,8 +14,9 @@ J_PER_KWH = 3.6e6
 
 @dataclass(frozen=True)
 class Power:
-    """What one probe drew: its rate, watts by all that was metered, their relative bounds, and of what ("gpu+cpu").
+    """What one probe drew: watts by all that was metered, their relative bounds, and of what ("gpu+cpu").
 
+    `rate_hz` is the requests/s of the metered window, not the rate asked for: the window includes fill and drain.
     `low` and `high` are the shares by which the counters' steps may put the watts off.
     """
 

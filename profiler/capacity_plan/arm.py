@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from profiler.analysis.fleet import HOURS_A_DAY, difference, replicas, scaled, w
 from profiler.analysis.power_at_rate import J_PER_KWH, Floats, Power, power_curve, watts_at
 from profiler.analysis.stats import Interval
 from profiler.analysis.traffic import Traffic
+from profiler.capacity_plan.again import sweep_command
 from profiler.capacity_plan.asked import Asked
 from profiler.capacity_plan.capacity import PercentileCapacity
 
@@ -40,9 +41,9 @@ class OverTrace:
 class Fleet:
     """`replicas` and `gpus` are N + 1; an estimate is an upper bound where the capacity is "at least".
 
-    An interval has no lower end where the capacity's has no upper one. Costs are per million output tokens and
-    requests in the currency of the prices, energy's share included where it was measured and has a price. `gpu_draws`
-    (resamples,) are what differences are made of.
+    An interval has no lower end where the capacity's has no upper one, or where that is "at least". Costs are per
+    million output tokens and requests in the currency of the prices, energy's share included where it was measured
+    and has a price. `gpu_draws` (resamples,) are what differences are made of.
     """
 
     replicas: Interval
@@ -73,11 +74,10 @@ def fleet_of(
     """The fleet; None where the capacity was not measured. `elsewhere` is the energy where the sweep metered none."""
     if found.state == "not measured":
         return None
-    # Where no rate missed, the highest tried is what a replica surely does: the fleet is then an upper bound.
     drawn = replicas(found.safe_draws_hz, asked.serve_hz, asked.headroom)
     count = float(replicas(found.hz, asked.serve_hz, asked.headroom))
     energy = energy_of(powers, asked, count, found, drawn, tokens) if powers else elsewhere
-    kept = whole(count, _open_below(found, drawn))
+    kept = _interval(found, count, drawn)
     mean_gpus = scaled(kept, gpus)
     a_request_h = 1 / (3600 * asked.mean_hz)
     hardware = None if asked.gpu_hour_price is None else scaled(mean_gpus, asked.gpu_hour_price * a_request_h)
@@ -101,6 +101,12 @@ def _open_below(found: PercentileCapacity, drawn: Floats) -> Floats:
     return np.where(np.isinf(found.draws_hz), -np.inf, drawn)
 
 
+def _interval(found: PercentileCapacity, estimate: float, drawn: Floats) -> Interval:
+    """Of the same; it has no lower end where the data's own capacity has no upper one."""
+    interval = whole(estimate, _open_below(found, drawn))
+    return interval if found.state == "measured" else replace(interval, low=-math.inf)
+
+
 def energy_of(
     powers: Sequence[Power], asked: Asked, count: float, capacity: PercentileCapacity, drawn: Floats, tokens: float
 ) -> Energy:
@@ -116,36 +122,47 @@ def energy_of(
         )  # fmt: skip
     with np.errstate(divide="ignore", invalid="ignore"):
         all_watts = watts_at(rates, watts, asked.mean_hz / drawn) * drawn
-    found = whole(one, _open_below(capacity, all_watts))
-    bounds = Interval(
-        one, found.low * min(p.low for p in powers), found.high * max(p.high for p in powers), found.confidence
-    )
+    found = _interval(capacity, one, all_watts)
+    # Power is at least 0; an end that nothing bounds stays one, whatever the counters' steps.
+    low = max(0.0, found.low * min(p.low for p in powers)) if math.isfinite(found.low) else -math.inf
+    high = found.high * max(p.high for p in powers) if math.isfinite(found.high) else math.inf
+    bounds = Interval(one, min(low, one), max(high, one), found.confidence)
     per_request = scaled(bounds, 1 / asked.mean_hz / J_PER_KWH)
     return Energy(scaled(per_request, _MILLION / tokens) if tokens else None, scaled(per_request, _MILLION), of)
 
 
-def more_than(mine: Fleet | None, found: PercentileCapacity, base: Fleet | None, its: PercentileCapacity) -> More:
-    """The difference to the baseline, drawn jointly; one-sided where one of the two was never driven to the limit."""
+def more_than(
+    mine: Fleet | None, found: PercentileCapacity, base: Fleet | None, its: PercentileCapacity, asked: Asked
+) -> More:
+    """The difference to the baseline, of the two's independent draws; one-sided where one never missed the SLO."""
     if mine is None or base is None:
         return More(None, why="the baseline's capacity was not measured" if base is None else found.why)
     count, states = mine.gpus.estimate - base.gpus.estimate, (found.state, its.state)
+    if states == ("at least", "at least"):
+        return More(None, why=f"no rate tried missed the SLO: {sweep_command(asked.objectives, asked.harmful)}")
+    drawn = [
+        _open_below(one, fleet.gpu_draws) if one.state == "measured" else fleet.gpu_draws
+        for one, fleet in ((found, mine), (its, base))
+    ]
+    interval = whole(count, difference(*drawn))
     if states == ("measured", "measured"):
-        drawn = difference(_open_below(found, mine.gpu_draws), _open_below(its, base.gpu_draws))
-        return More(whole(count, drawn))
+        return More(interval)
     # A difference of whole things is one; a baseline that is an upper bound makes it a lower one.
-    interval = whole(count, difference(mine.gpu_draws, base.gpu_draws))
-    if states == ("measured", "at least") and math.isfinite(interval.low):
-        return More(None, "at least", int(interval.low))
-    if states == ("at least", "measured") and math.isfinite(interval.high):
-        return More(None, "at most", int(interval.high))
-    return More(None, why="no rate tried missed the SLO: run `alignment-tax saturate` with this SLO")
+    bound, end = ("at least", interval.low) if its.state == "at least" else ("at most", interval.high)
+    if not math.isfinite(end):
+        again = sweep_command(asked.objectives, asked.harmful, max(found.seconds, its.seconds))
+        return More(None, why=f"too few requests: the capacity that was measured has no upper end: {again}")
+    if bound == "at least" and end < 0:
+        again = sweep_command(asked.objectives, asked.harmful)
+        return More(None, why=f"it may cost fewer or more: no rate tried missed the SLO on the baseline: {again}")
+    return More(None, bound, int(end))
 
 
 def _over_trace(traffic: Traffic, found: PercentileCapacity, headroom: float, gpus: int, peak: Interval) -> OverTrace:
     hours = traffic.hours_s / 3600
     by_hour = replicas(found.hz, traffic.hours_hz, headroom)
     drawn = replicas(found.safe_draws_hz[:, None], traffic.hours_hz[None, :], headroom)
-    hourly = whole(float(by_hour @ hours) * gpus, _open_below(found, drawn @ hours * gpus))
+    hourly = _interval(found, float(by_hour @ hours) * gpus, drawn @ hours * gpus)
     return OverTrace(tuple(int(one) for one in by_hour.tolist()), hourly, scaled(peak, gpus * traffic.seconds / 3600))
 
 

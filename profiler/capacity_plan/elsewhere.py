@@ -1,9 +1,11 @@
 """What a run of `profile` adds to a sweep: energy at its own load, and the KV cache that guards displace."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from profiler.analysis.arm_resources import Energy as Measured
-from profiler.analysis.displacement import KvDisplacement, Lengths, displacement_of
+from profiler.analysis.configuration import differences, match_arms
+from profiler.analysis.displacement import ALL_GUARDS, KvDisplacement, Lengths, displacement_of
 from profiler.analysis.metrics import TrialMetrics
 from profiler.analysis.power_at_rate import J_PER_KWH
 from profiler.analysis.stats import Interval
@@ -16,6 +18,8 @@ from profiler.report.text import printable
 
 _MILLION = 1e6
 _SAME = ("model", "device_name", "engine")
+# A run of `profile` has a load of its own, and says so.
+_EXPECTED = "loads differ"
 
 
 def check_same(sweep: StoredRun, others: Sequence[RunResult]) -> None:
@@ -34,10 +38,24 @@ def check_same(sweep: StoredRun, others: Sequence[RunResult]) -> None:
                 )
 
 
-def energy_elsewhere(arm: str, others: Sequence[RunResult], why: str) -> Energy:
-    """The arm's energy in the first run that measured it, at that run's load; `why` the sweep has none."""
+def other_conditions(sweep: StoredRun, others: Sequence[RunResult]) -> list[str]:
+    """What differs between the sweep and the runs beside it that bears on what these add, a line each."""
+    return [
+        f"{printable(other.run.path.name)} beside the sweep: {printable(line)}"
+        for other in others
+        for line in differences(sweep.manifest, other.run.manifest)
+        if not line.startswith(_EXPECTED)
+    ]
+
+
+def energy_elsewhere(sweep: StoredRun, arm: str, others: Sequence[RunResult], why: str) -> Energy:
+    """The energy of the arm with the same guards in the first run that measured it, at that run's load.
+
+    `why` the sweep has none.
+    """
     for other in others:
-        found = other.arms.get(arm)
+        named = dict(match_arms(sweep.manifest, [arm], other.run.manifest, list(other.arms)).pairs)
+        found = other.arms.get(named.get(arm, ""))
         energy = {} if found is None or found.resources is None else found.resources.energy
         one = next((energy[of] for of in ("gpu+cpu", "gpu", "cpu") if of in energy), None)
         if one is not None and one.j_per_token is not None and one.j_per_request is not None:
@@ -58,9 +76,20 @@ def memory_of(
     sweep: StoredRun, baseline: Sequence[TrialMetrics], lengths: Sequence[Lengths], others: Sequence[RunResult]
 ) -> KvDisplacement | NotMeasured:
     """The KV cache displaced: a dedicated run's, which has it by arm, else the sweep's own, else any other's."""
-    said = [one.displacement for one in others if isinstance(one.displacement, KvDisplacement)]
+    said = [named for one in others if (named := _named(sweep, one)) is not None]
     dedicated = next((one for one in said if one.isolation == "dedicated"), None)
     if dedicated is not None:
         return dedicated
     found = displacement_of(sweep.manifest, (), baseline, lengths)
     return found if isinstance(found, KvDisplacement) else next(iter(said), found)
+
+
+def _named(sweep: StoredRun, other: RunResult) -> KvDisplacement | None:
+    """The other run's displacement, by the sweep's names of the arms with the same guards."""
+    found = other.displacement
+    if not isinstance(found, KvDisplacement):
+        return None
+    if ALL_GUARDS in found.arms:
+        return found
+    matched = match_arms(sweep.manifest, list(sweep.manifest["arms"]), other.run.manifest, list(found.arms))
+    return replace(found, arms={mine: found.arms[its] for mine, its in matched.pairs}) if matched.pairs else None

@@ -14,7 +14,7 @@ from profiler.analysis.percentiles import Objective, share_within
 from profiler.analysis.stats import Interval
 from profiler.capacity_plan.probes import WORK, PlanProbe
 
-WORK_TOLERANCE = 0.05
+WORK_TOLERANCE = 0.02
 ASSUMED = (
     "a request of either label is as much work for the engine: in this sweep another share of harmful requests "
     f"changes the tokens a request by at most {WORK_TOLERANCE:.0%}"
@@ -29,16 +29,23 @@ def why_not(probes: Sequence[PlanProbe], harmful: float) -> str:
     for kind, _ in kinds:
         if not (labels == kind).any():
             return f"no {'harmful' if kind else 'harmless'} request in this sweep"
-    work = np.concatenate([probe.work for probe in steady], axis=1)
-    there = sum(weight * work[:, labels == kind].mean(axis=1) for kind, weight in kinds)
-    here = work.mean(axis=1)
-    for name, before, after in zip(WORK, here.tolist(), np.asarray(there).tolist(), strict=True):
-        if before > 0 and abs(after / before - 1) > WORK_TOLERANCE:
+    for name, change in work_changes(probes, harmful).items():
+        if abs(change) > WORK_TOLERANCE:
             return (
-                f"at {harmful:.3g} harmful the engine has {100 * (after / before - 1):+.0f} % {name} a request "
+                f"at {harmful:.3g} harmful the engine has {100 * change:+.0f} % {name} a request "
                 f"(its own share here is {labels.mean():.3g}): the load is another"
             )
     return ""
+
+
+def work_changes(probes: Sequence[PlanProbe], harmful: float) -> dict[str, float]:
+    """By how much a request's mean work would be another at that share, relative, by `WORK`; labels are all there."""
+    steady = [probe for probe in probes if not probe.stopped]
+    labels = np.concatenate([probe.harmful for probe in steady])
+    work = np.concatenate([probe.work for probe in steady], axis=1)
+    there = sum(weight * work[:, labels == kind].mean(axis=1) for kind, weight in _weights(harmful))
+    pairs = zip(WORK, work.mean(axis=1).tolist(), np.asarray(there).tolist(), strict=True)
+    return {name: after / before - 1 for name, before, after in pairs if before > 0}
 
 
 def share_in_mix(probes: Sequence[PlanProbe], objective: Objective, harmful: float | None) -> Interval | None:

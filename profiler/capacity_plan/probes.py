@@ -22,6 +22,7 @@ COLUMNS = (
 )  # fmt: skip
 """The columns that `read_probe` reads."""
 WORK = ("tokens generated", "prompt tokens")
+THROTTLED = "the GPU throttled: cool it or lower its power limit"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class PlanProbe:
     work: Array
     power: Power | None
     invalid: str
+
+    @property
+    def ramp_s(self) -> float:
+        """How long the arrivals took that are not counted."""
+        return RAMP_SHARE / (1 - RAMP_SHARE) * len(self.harmful) / self.rate_hz
 
     def of(self, metric: str, harmful: bool | None = None) -> Array:
         """The latencies of the requests that have one: all, or of one kind."""
@@ -65,9 +71,17 @@ def read_probe(trial: StoredTrial, tightest_ms: float) -> PlanProbe | None:
         np.asarray(np.array(table["label"].to_pylist(), dtype=object) == HARMFUL, dtype=np.bool_)[counted],
         ints(table, "output_tokens").astype(np.float64)[counted],
         np.stack([engine_tokens(table)[0], _prompt_tokens(table)])[:, counted],
-        power_of(rate_hz, None if trial.samples is None else resources_of(trial.samples)),
-        lateness(trial, tightest_ms),
+        _power(trial, table.num_rows),
+        THROTTLED if trial.info.readings.throttled else lateness(trial, tightest_ms),
     )
+
+
+def _power(trial: StoredTrial, requests: int) -> Power | None:
+    """At the requests a second of the metered window, in which the engine fills and drains: fewer than arrive."""
+    if trial.samples is None:
+        return None
+    seconds = (trial.samples.facts["ended_ns"] - trial.samples.facts["began_ns"]) / 1e9
+    return power_of(requests / seconds, resources_of(trial.samples)) if seconds > 0 else None
 
 
 def _missed(values: Array, lost: Bools, stopped: bool) -> Array:

@@ -8,10 +8,11 @@ from profiler.analysis.tax import RunResult
 from profiler.capacity_plan.arm import Fleet, More, fleet_of, more_than
 from profiler.capacity_plan.asked import Asked
 from profiler.capacity_plan.capacity import PercentileCapacity, percentile_capacity
-from profiler.capacity_plan.elsewhere import check_same, energy_elsewhere, memory_of
+from profiler.capacity_plan.elsewhere import check_same, energy_elsewhere, memory_of, other_conditions
 from profiler.capacity_plan.mix import tokens_a_request
 from profiler.capacity_plan.reading import SweepData, read_sweep
 from profiler.capacity_plan.replica import gpus_per_replica
+from profiler.errors import UserError
 from profiler.meters.not_measured import NotMeasured
 from profiler.records.store import StoredRun
 from profiler.scenario import BASELINE
@@ -42,8 +43,9 @@ def plan(sweep: StoredRun, others: Sequence[RunResult], asked: Asked) -> PlanRes
     """Work the plan out of a saturation sweep; runs of `profile` add energy and memory.
 
     Raises:
-        UserError: a run of another model or machine.
+        UserError: a run of another model or machine, or a sweep that is not whole.
     """
+    _check_whole(sweep)
     check_same(sweep, others)
     data = read_sweep(sweep, min(one.limit_ms for one in asked.objectives))
     seed = int(sweep.manifest["scenario"]["seed"])
@@ -54,11 +56,26 @@ def plan(sweep: StoredRun, others: Sequence[RunResult], asked: Asked) -> PlanRes
     fleets = {arm: _fleet(sweep, data, others, asked, arm, found) for arm, found in capacities.items()}
     base, its = fleets[BASELINE], capacities[BASELINE]
     arms = {
-        arm: ArmPlan(found, fleets[arm], None if arm == BASELINE else more_than(fleets[arm], found, base, its))
+        arm: ArmPlan(found, fleets[arm], None if arm == BASELINE else more_than(fleets[arm], found, base, its, asked))
         for arm, found in capacities.items()
     }
     memory = memory_of(sweep, data.baseline, data.lengths, others)
-    return PlanResult(sweep, tuple(one.run for one in others), asked, arms, memory, tuple(data.warnings))
+    warnings = (*data.warnings, *other_conditions(sweep, others), *_blind(asked))
+    return PlanResult(sweep, tuple(one.run for one in others), asked, arms, memory, warnings)
+
+
+def _check_whole(sweep: StoredRun) -> None:
+    """Refuse a sweep that lacks what no plan goes without."""
+    if (sweep.manifest.get("scenario") or {}).get("seed") is None:
+        raise UserError(f"{sweep.path / 'run.json'}: has no scenario.seed: it is not whole: run the sweep again")
+    if BASELINE not in sweep.manifest["arms"]:
+        raise UserError(f"{sweep.path}: has no arm `{BASELINE}` to compare with: run `alignment-tax saturate` again")
+
+
+def _blind(asked: Asked) -> list[str]:
+    if any(one.metric != "tpot_ms" for one in asked.objectives):
+        return []
+    return ["--slo: TPOT alone does not see how long a request waits for its first token: add ttft_p99 or e2el_p99"]
 
 
 def _fleet(
@@ -67,5 +84,5 @@ def _fleet(
     if found.state == "not measured":
         return None
     tokens = tokens_a_request(data.probes[arm], asked.harmful)
-    elsewhere = energy_elsewhere(arm, others, data.no_power)
+    elsewhere = energy_elsewhere(sweep, arm, others, data.no_power)
     return fleet_of(found, asked, gpus_per_replica(sweep.manifest, arm), tokens, data.powers(arm), elsewhere)

@@ -11,6 +11,7 @@ from rich.console import Console
 from profiler.analysis.percentiles import Objective, parse_objectives
 from profiler.analysis.tax import RunResult
 from profiler.analysis.traffic import Traffic, traffic_of
+from profiler.capacity_plan.again import sweep_command
 from profiler.capacity_plan.asked import Asked
 from profiler.capacity_plan.result import PlanResult, plan
 from profiler.commands.parser import Commands
@@ -148,9 +149,7 @@ def _only_one_load(result: RunResult, asked: Asked) -> str:
         if (seconds := sum(t.duration_s for t in result.trials if t.arm == arm))
     }
     said = ", ".join(f"{printable(arm)} {rate:.3g}" for arm, rate in did.items())
-    limits = ", ".join(f"{one.metric}: {one.limit_ms:g}" for one in asked.objectives)
-    share = max(one.share for one in asked.objectives)
     return (
-        f"{result.run.path}: a run of `profile` has one load ({load}; requests/s: {said}), so no capacity: add a sweep "
-        f"by `alignment-tax saturate --curve --good-fraction {100 * share:g}%`, the scenario's slo {{{limits}}}"
+        f"{result.run.path}: a run of `profile` has one load ({load}; requests/s: {said}), so no capacity: "
+        f"{sweep_command(asked.objectives, asked.harmful)}, and add that sweep"
     )

@@ -12,6 +12,7 @@ from profiler.analysis.displacement import ALL_GUARDS, KvDisplacement
 from profiler.analysis.fleet import HOURS_A_MONTH, SPARE_REPLICAS, scaled
 from profiler.analysis.stats import Interval
 from profiler.analysis.traffic import FEW_ARRIVALS
+from profiler.capacity_plan.again import sweep_command
 from profiler.capacity_plan.arm import Fleet, More
 from profiler.capacity_plan.asked import Asked
 from profiler.capacity_plan.capacity import PercentileCapacity
@@ -27,12 +28,19 @@ from profiler.scenario import BASELINE
 
 _RULE = (
     "Capacity is read between the highest rate that held the SLO and the lowest that missed it, both measured, never "
-    f"outside. The curve is a check: where it is off by more than {TOLERANCE:.0%} and outside the measured interval at "
-    "either of these two, or could not be checked there, nothing is read between: the highest rate that held counts."
+    f"outside. The curve is a check: where it is off by more than {TOLERANCE:.0%} and outside the measured interval "
+    "(or that has no end) at either of these two, could not be checked at both, or a probe at one was stopped, nothing "
+    "is read between: the highest rate that held counts."
 )
 _SPLIT = (
     "Requests are split evenly over the replicas and arrive at each at random, as they did in the sweep. "
     f"N+{SPARE_REPLICAS}: one replica is spare."
+)
+
+
+_EMPTY = (
+    "Each probe starts from an empty engine, so capacities read high (by 0.7 to 3 % in the median on simulated "
+    "M/D/1 queues, probes of 4,000 to 500 requests): longer probes (`alignment-tax saturate --probe-seconds`) less so."
 )
 
 
@@ -51,8 +59,8 @@ def print_plan(result: PlanResult, console: Console) -> None:
     for name, arm in result.arms.items():
         if arm.more is not None:
             console.print(f"[bold]{plain(name)}[/]: {plain(more_words(result, name, arm.more))}", highlight=False)
-    for table in _cost_tables(result):
-        console.print(table)
+    for part in _cost_tables(result):
+        console.print(part, highlight=False)
     for line in (*_traffic_lines(result), *_capacity_lines(result), *_notes(result)):
         console.print(plain(line), highlight=False)
     for line, table in check_tables(result):
@@ -67,11 +75,34 @@ def print_plan(result: PlanResult, console: Console) -> None:
 
 def more_words(result: PlanResult, arm: str, more: More) -> str:
     """The difference to the baseline as a sentence: "costs you 3 more GPUs (2–4) than none"."""
-    if more.interval is None and more.bound:
-        return f"costs you {more.bound} {more.gpus} more {unit_word(result.run.manifest, more.gpus)} than {BASELINE}"
-    if more.interval is None:
+    if more.interval is None and not more.bound:
         return f"difference to {BASELINE} not measured: {more.why}"
-    return f"{_more(result, more.interval)}{_a_month(result.asked, more.interval)}"
+    said = _bounded(result, more) if more.interval is None else _more(result, more.interval)
+    month = "" if more.interval is None else _a_month(result.asked, more.interval)
+    return f"{said}{month}{_memory_left_out(result, arm)}"
+
+
+def _bounded(result: PlanResult, more: More) -> str:
+    word = unit_word(result.run.manifest, abs(more.gpus))
+    if more.gpus > 0:
+        return f"costs you {more.bound} {more.gpus} more {word} than {BASELINE}"
+    if more.gpus < 0:
+        return f"saves you at least {-more.gpus} {word} against {BASELINE}"
+    return f"costs you as many {word} as {BASELINE}, or {'more' if more.bound == 'at least' else 'fewer'}"
+
+
+def _memory_left_out(result: PlanResult, arm: str) -> str:
+    """One engine served all arms, so what the guards displace was missing in the baseline's probes too."""
+    if isinstance(result.memory, NotMeasured):
+        return ""
+    found = result.memory.arms
+    one = found.get(arm) or found.get(ALL_GUARDS)
+    if one is None or not one.blocks:
+        return ""
+    return (
+        f"; the {one.share:.1%} of the KV pool that resident guards displace was missing in {BASELINE}'s probes too: "
+        "the difference leaves it out, and is a lower bound in that respect"
+    )
 
 
 def _more(result: PlanResult, found: Interval) -> str:
@@ -90,7 +121,7 @@ def _a_month(asked: Asked, found: Interval) -> str:
         return ""
     size = found if found.estimate > 0 else _negated(found)
     cost = scaled(size, asked.gpu_hour_price * HOURS_A_MONTH)
-    return f": {cost.estimate:.0f} a month ({whole_range(cost)})"
+    return f": {cost.estimate:.0f} a month ({whole_range(cost)}) of hardware, without energy"
 
 
 def _negated(one: Interval) -> Interval:
@@ -139,24 +170,36 @@ def _end(value: float) -> str:
     return f"{value:.3g}" if math.isfinite(value) else "?"
 
 
-def _cost_tables(result: PlanResult) -> Iterator[Table]:
+def _cost_tables(result: PlanResult) -> Iterator[Table | str]:
     """Money, and energy, by million output tokens and million requests; none of what has neither price nor meter."""
     fleets = {name: arm.fleet for name, arm in result.arms.items() if arm.fleet is not None}
+    bounds = [result.arms[name].capacity.state == "at least" for name in fleets]
     money = [(one.cost_per_mtokens, one.cost_per_mrequests) for one in fleets.values()]
     energy = [(one.energy.kwh_per_mtokens, one.energy.kwh_per_mrequests) for one in fleets.values()]
-    for what, cells in (("cost", money), ("kWh", energy)):
+    for what, cells, title in (("cost", money, _paid(result.asked)), ("kWh", energy, "")):
         if any(one is not None for pair in cells for one in pair):
+            if title:
+                yield title
             table = _table()
             for of in ("output tokens", "requests"):
                 table.add_column(f"{what} a million {of}", justify="right", overflow="fold")
-            for name, pair in zip(fleets, cells, strict=True):
-                table.add_row(plain(name), *(plain(_money(one)) for one in pair))
+            for name, pair, most in zip(fleets, cells, bounds, strict=True):
+                table.add_row(plain(name), *(plain(_money(one, most)) for one in pair))
             yield table
 
 
-def _money(one: Interval | None) -> str:
+def _paid(asked: Asked) -> str:
+    """What the prices are of."""
+    if asked.gpu_hour_price is None:
+        return "Cost of energy alone: hardware is not in it (--gpu-cost)."
+    return "Cost of hardware alone." if asked.kwh_price is None else "Cost of hardware, and of energy where measured."
+
+
+def _money(one: Interval | None, most: bool) -> str:
     if one is None:
         return "n/m"
+    if most and not math.isfinite(one.low):
+        return f"at most {_three(one.high)}"
     return f"{_three(one.estimate)} [{_three(one.low)}, {_three(one.high)}]"
 
 
@@ -173,7 +216,8 @@ def _capacity_lines(result: PlanResult) -> Iterator[str]:
 
 def _capacity_line(name: str, found: PercentileCapacity, result: PlanResult) -> Iterator[str]:
     if found.state == "not measured":
-        yield f"{name} (n/m): not measured: {found.why}: {_sweep_command(result.asked)}"
+        yield f"{name} (n/m): not measured: {found.why}: {_sweep_command(result.asked, found.seconds)}"
+        yield from (f"{name}: {note}." for note in found.notes)
         return
     if found.state == "at least":
         yield (
@@ -181,7 +225,7 @@ def _capacity_line(name: str, found: PercentileCapacity, result: PlanResult) -> 
             f"bound: {_sweep_command(result.asked)}"
         )
     elif found.bound is not None:
-        how = "" if found.interpolated else "; nothing is read between them (see the check)"
+        how = "" if found.interpolated else f"; nothing is read between them ({found.between})"
         yield (
             f"{name}: {found.bound.words} is what ends it, held at {found.held_hz:.3g} and missed at "
             f"{found.missed_hz:.3g} requests/s{how}."
@@ -189,19 +233,15 @@ def _capacity_line(name: str, found: PercentileCapacity, result: PlanResult) -> 
         if found.seconds:
             yield (
                 f"{name}: requests come in bursts, and these are too few to show a {found.bound.name.split('_')[1]}: "
-                f"`alignment-tax saturate --curve --probe-seconds {math.ceil(found.seconds)}` narrows the interval."
+                f"for a narrower interval, {_sweep_command(result.asked, found.seconds)}."
             )
     yield from (f"{name}: {note}." for note in found.notes)
     if judged_elsewhere(result.run.manifest, name):
         yield f"{name}: a guard asks an endpoint: its machines are not counted."
 
 
-def _sweep_command(asked: Asked) -> str:
-    """The sweep that would tell."""
-    limits = ", ".join(f"{one.metric}: {one.limit_ms:g}" for one in asked.objectives)
-    share = 100 * max(one.share for one in asked.objectives)
-    mix = "" if asked.harmful is None else f" and `prompts: {{harmful_fraction: {asked.harmful:g}}}`"
-    return f"run `alignment-tax saturate --curve --good-fraction {share:g}%` with `slo: {{{limits}}}`{mix}"
+def _sweep_command(asked: Asked, seconds: float = 0.0) -> str:
+    return sweep_command(asked.objectives, asked.harmful, seconds)
 
 
 def _traffic_lines(result: PlanResult) -> Iterator[str]:
@@ -221,21 +261,25 @@ def _traffic_lines(result: PlanResult) -> Iterator[str]:
     for name, arm in result.arms.items():
         if arm.fleet is None or arm.fleet.over_trace is None:
             continue
-        found = arm.fleet.over_trace
+        found, most = arm.fleet.over_trace, arm.capacity.state == "at least"
         shown = " ".join(map(str, found.replicas_by_hour[:48])) + (" ..." if len(found.replicas_by_hour) > 48 else "")
+        scaled_h, peak_h = (_hours(one, most) for one in (found.gpu_hours_scaled, found.gpu_hours_peak))
         yield (
-            f"{name}: {_hours(found.gpu_hours_scaled)} {unit}-hours scaled by the hour, {_hours(found.gpu_hours_peak)} "
-            f"always ready for the peak. Replicas by hour: {shown}"
+            f"{name}: {scaled_h} {unit}-hours scaled by the hour, {peak_h} always ready for the peak. Replicas by hour"
+            f"{' (at most)' if most else ''}: {shown}"
         )
 
 
-def _hours(one: Interval) -> str:
+def _hours(one: Interval, most: bool) -> str:
+    if most:
+        return f"at most {_most(one)}"
     low, high = (f"{end:.0f}" if math.isfinite(end) else "?" for end in (one.low, one.high))
     return f"{one.estimate:.0f} ({low}–{high})"
 
 
 def _notes(result: PlanResult) -> Iterator[str]:
     yield _SPLIT
+    yield _EMPTY
     if result.asked.harmful is not None and any(arm.fleet is not None for arm in result.arms.values()):
         yield f"At {100 * result.asked.harmful:.3g} % harmful: assumed that {ASSUMED}."
     fleets = {name: arm.fleet for name, arm in result.arms.items() if arm.fleet is not None}

@@ -81,7 +81,10 @@ def _capacity(found: PercentileCapacity) -> dict[str, Any]:
         "interpolated": found.interpolated,
         "rates_hz": list(found.rates_hz),
         "probe_seconds_needed": found.seconds or None,
-        "notes": list(found.notes),
+        "notes": [
+            *found.notes,
+            *([f"nothing is read between the two rates: {found.between}"] if found.between else []),
+        ],
         "not_measured": found.why or None,
     }
 

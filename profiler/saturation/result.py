@@ -1,6 +1,6 @@
 """What a sweep found, from its stored trials alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,11 @@ def goal_record(goal: Goal) -> dict[str, Any]:
     }
 
 
+def goal_of(manifest: Mapping[str, Any]) -> Goal:
+    """What a sweep looked for."""
+    return Goal(SloConfig.model_validate(manifest["scenario"]["slo"]), **manifest[KIND])
+
+
 def saturation_result(run: StoredRun) -> SaturationResult:
     """Derive capacities and their taxes.
 
@@ -53,18 +58,23 @@ def saturation_result(run: StoredRun) -> SaturationResult:
     """
     if run.manifest.get("kind") != KIND:
         raise UserError(f"{run.path}: not a saturation sweep: run `alignment-tax saturate`")
-    goal = Goal(SloConfig.model_validate(run.manifest["scenario"]["slo"]), **run.manifest["saturation"])
+    goal = goal_of(run.manifest)
     probes, damaged = _probes(run, goal)
     seed = int(run.manifest["scenario"]["seed"])
     arms = {arm: _arm(probes, arm, goal, seed) for arm in run.manifest["arms"]}
     warnings = [f"damaged and left out: {what}" for what in damaged]
     if open_arms := [arm for arm, found in arms.items() if found.unfinished]:
-        warnings.append(f"the sweep ended before the search was over for {', '.join(open_arms)}")
+        warnings.append(unfinished_warning(open_arms))
     for arm, found in arms.items():
         late = [probe for probe in found.probes if probe.invalid]
         if late:
             warnings.append(f"{arm}: {len(late)} probe(s) left out: {late[-1].invalid}")
     return SaturationResult(run, goal, arms, tuple(warnings))
+
+
+def unfinished_warning(arms: Iterable[str]) -> str:
+    """What there is to say of arms whose search did not end."""
+    return f"the sweep ended before the search was over for {', '.join(arms)}"
 
 
 def _probes(run: StoredRun, goal: Goal) -> tuple[dict[str, list[Probe]], list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from guards.trace import EngineCall
-from profiler.records.record import Outcome, RequestRecord, TrialInfo
+from profiler.records.record import Outcome, Readings, RequestRecord, TrialInfo
 from profiler.records.samples import Samples
 from profiler.records.store import StoredTrial, as_table, create_run, write_idle, write_stored
 from profiler.saturation.result import KIND
@@ -37,6 +37,8 @@ def stored_sweep(
     scale: Scale = lambda arm, share, is_harmful: 1.0,
     watts: Callable[[float], float] | None = None,
     idle_w: float | None = None,
+    drain_s: float = 0.0,
+    throttled: Sequence[float] = (),
     changed: Mapping[str, Any] | None = None,
     engine: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -63,8 +65,9 @@ def stored_sweep(
                 _record(i, ttft_ms[i] * scale(arm, share, bool(bad[i])), bool(bad[i]), arm in blocking)
                 for i in range(requests)
             ]
-            info = TrialInfo(place, place, arm, 0, 10**9, 31 * 10**9, rate_hz=share * limit)
-            samples = None if watts is None else _samples(watts(share * limit))
+            hot = Readings(throttled=share in throttled)
+            info = TrialInfo(place, place, arm, 0, 10**9, 31 * 10**9, readings=hot, rate_hz=share * limit)
+            samples = None if watts is None else _samples(watts(share * limit), drain_s + requests / (share * limit))
             write_stored(run, StoredTrial(info, as_table(info, records), samples))
             place += 1
     if idle_w is not None:
@@ -91,13 +94,14 @@ def _record(index: int, ttft_ms: float, harmful: bool, blocks: bool) -> RequestR
     )
 
 
-def _samples(watts: float) -> Samples:
-    """30 s of one card's energy counter, and of a guard's process that holds 100 MiB."""
+def _samples(watts: float, seconds: float = 30.0) -> Samples:
+    """So many seconds of one card's energy counter, and of a guard's process that holds 100 MiB."""
     process = {"pid": 7, "ppid": 1, "role": "guard_workers", "born": False}
+    end_ns = 10**9 + round(seconds * 1e9)
     facts = {
-        "began_ns": 10**9, "ended_ns": 31 * 10**9, "gpus": [{"source": "gpu0"}], "rapl": [], "processes": [process],
+        "began_ns": 10**9, "ended_ns": end_ns, "gpus": [{"source": "gpu0"}], "rapl": [], "processes": [process],
     }  # fmt: skip
     keys = (("gpu0", "energy_j"), ("process:7", "pss_bytes"))
-    times = np.array([10**9, 31 * 10**9, 10**9, 31 * 10**9])
-    values = np.array([0.0, 30.0 * watts, 100 * 2.0**20, 100 * 2.0**20])
+    times = np.array([10**9, end_ns, 10**9, end_ns])
+    values = np.array([0.0, seconds * watts, 100 * 2.0**20, 100 * 2.0**20])
     return Samples(facts, keys, np.array([0, 0, 1, 1]), times, values)

@@ -2,18 +2,34 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from profiler.analysis.arm_resources import ArmResources, Energy
 from profiler.analysis.fleet import SPARE_REPLICAS
+from profiler.analysis.percentiles import Objective
+from profiler.analysis.power_at_rate import Power
+from profiler.capacity_plan.arm import energy_of
+from profiler.capacity_plan.asked import Asked
+from profiler.capacity_plan.capacity import percentile_capacity
+from profiler.capacity_plan.elsewhere import energy_elsewhere
 from profiler.cli import main
+from profiler.commands.stored import finished_run
+from profiler.commands.stored import profiled as analysed
+from profiler.saturation.probe import Goal
+from profiler.scenario import SloConfig
 from tests.capacity_plan.stored_sweep import LIMITS, SLO, SLO_MS, TRUTH, stored_sweep
-from tests.gate.stored import stored_run
+from tests.gate.stored import GUARD, stored_run
+from tests.saturation.sweeps import sweep as swept
 
 RATE, HEADROOM = 100.0, 0.3
+P99 = Objective("ttft_ms", 0.99, 250.0)
 
 
 def replicas(capacity_hz: float, rate_hz: float = RATE) -> int:
@@ -57,7 +73,7 @@ def test_each_arm_has_its_capacity_and_its_replicas(sweep: Path, capsys: pytest.
         assert fleet["gpu_hours_a_day"]["estimate"] == 24 * fleet["gpus"]["estimate"]
 
 
-def test_the_difference_is_drawn_jointly(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_difference_is_of_the_draws(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = as_json(capsys, planned(sweep, rate="1000"))
     low, high = found["arms"]["guard"]["more"]["gpus"]["ci95"]
     true = replicas(TRUTH * LIMITS["guard"], 1000) - replicas(TRUTH * LIMITS["none"], 1000)
@@ -299,7 +315,7 @@ def test_a_profiled_run_alone_names_the_command_that_is_missing(
     run = stored_run(tmp_path / "profiled", {"none": 100.0, "guard": 150.0})
     line = refused(capsys, *planned(run))
     assert "has one load (closed; requests/s: none 10, guard 10), so no capacity" in line
-    assert "add a sweep by `alignment-tax saturate --curve --good-fraction 99%`" in line
+    assert "run `alignment-tax saturate --curve --good-fraction 99%` with `slo: {ttft_ms: 250}`, and add" in line
 
 
 @pytest.mark.parametrize(
@@ -314,6 +330,7 @@ def test_a_profiled_run_alone_names_the_command_that_is_missing(
         (("--rate", "1", "--slo", "tftt_p99=1s"), "--slo: no metric 'tftt_p99': did you mean `ttft_p99`?"),
         (("--rate", "1", "--slo", "ttft_mean=1s"), "--slo: no metric 'ttft_mean'"),
         (("--rate", "1", "--slo", "ttft_p99=fast"), "--slo: ttft_p99: 'fast' is no time above 0: write ttft_p99=500ms"),
+        (("--rate", "1", "--slo", "ttft_p99=250"), "ttft_p99: 250 has no unit: write ttft_p99=250ms or ttft_p99=250s"),
         (("--rate", "1", "--slo", "ttft_p99=0ms"), "--slo: ttft_p99: '0ms' is no time above 0"),
         (("--rate", "1", "--slo", "ttft_p0=1s"), "--slo: ttft_p0: a percentile lies between 0 and 100"),
         (("--rate", "1", "--slo", "ttft_p99=1s,ttft_p99=2s"), "--slo: ttft_p99 is given twice"),
@@ -350,3 +367,193 @@ def test_names_of_a_run_do_nothing_to_the_terminal(tmp_path: Path, capsys: pytes
     assert main(planned(run)) == 0
     text = capsys.readouterr().out
     assert "\x1b" not in text and "?[2J[red]x" in text.replace("\n", "")
+
+
+def test_a_capacity_without_an_upper_end_bounds_no_difference_from_below(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The guard's highest rate may have held; the baseline, three times faster, never missed.
+    run = stored_sweep(
+        tmp_path / "sweep",
+        shares=(0.3, 0.4, 0.5, 0.6, 0.7, 0.8011),
+        scale=lambda arm, share, harmful: 0.3 if arm == "none" else 1.0,
+    )
+    more = as_json(capsys, planned(run))["arms"]["guard"]["more"]
+    assert more["bound"] is None and more["gpus"] is None
+    assert more["not_measured"].startswith("too few requests: the capacity that was measured has no upper end: run `")
+
+
+def test_a_bound_that_does_not_tell_more_from_fewer_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # The baseline held all of its rates, but these are a tenth of the guard's.
+    run = stored_sweep(
+        tmp_path / "sweep",
+        limits={"none": 1.0, "guard": 10.0},
+        scale=lambda arm, share, harmful: 0.3 if arm == "none" else 1.0,
+    )
+    more = as_json(capsys, planned(run))["arms"]["guard"]["more"]
+    assert more["bound"] is None and more["bound_gpus"] is None
+    assert "it may cost fewer or more: no rate tried missed the SLO on the baseline" in more["sentence"]
+    assert "at least -" not in as_text(capsys, planned(run))
+
+
+def test_a_saving_that_is_a_bound_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = stored_sweep(
+        tmp_path / "sweep",
+        limits={"none": 1.0, "guard": 10.0},
+        scale=lambda arm, share, harmful: 0.3 if arm == "guard" else 1.0,
+    )
+    more = as_json(capsys, planned(run))["arms"]["guard"]["more"]
+    assert more["bound"] == "at most" and more["bound_gpus"] < 0
+    assert more["sentence"] == f"saves you at least {-more['bound_gpus']} GPUs against none"
+
+
+def test_costs_of_an_arm_that_never_missed_are_bounds(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("plan", str(sweep), "--rate", "100", "--slo", "ttft_p99=10s", "--gpu-cost", "2.50/h", "--kwh", "0.12")
+    fleet = as_json(capsys, arguments)["arms"]["none"]["fleet"]
+    energy, cost = fleet["energy"]["kwh_per_million_requests"], fleet["cost_per_million_requests"]
+    assert energy["ci95"][0] is None and cost["ci95"][0] is None
+    text = as_text(capsys, arguments)
+    for one in (energy, cost):
+        high = one["ci95"][1]
+        assert f"at most {high:.0f}" in text or f"at most {high:.3g}" in text
+    assert "[?" not in text
+
+
+def test_what_the_prices_are_of_is_said(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = as_text(capsys, planned(sweep, "--gpu-cost", "2.50/h", "--kwh", "0.12"))
+    assert "Cost of hardware, and of energy where measured." in both
+    assert ") of hardware, without energy" in both
+    assert "Cost of hardware alone." in as_text(capsys, planned(sweep, "--gpu-cost", "2.50/h"))
+    energy = as_text(capsys, planned(sweep, "--kwh", "0.12"))
+    assert "Cost of energy alone: hardware is not in it (--gpu-cost)." in energy
+
+
+def test_a_command_to_run_has_one_limit_a_metric_and_all_its_flags(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = as_text(capsys, ("plan", str(sweep), "--rate", "9", "--slo", "ttft_p99=40ms,ttft_p50=1ms"))
+    assert "with `slo: {ttft_ms: 1}`" in text
+    few = as_text(capsys, planned(stored_sweep(tmp_path / "few", limits={"none": 20.0}, requests=1, shares=(0.5, 0.9))))
+    assert "none (n/m): not measured: 1 request(s) at 18 requests/s" in few
+    assert "run `alignment-tax saturate --curve --good-fraction 99% --probe-seconds" in few
+    assert few.count("run `") == 1 and "with `slo: {ttft_ms: 250}`" in few
+
+
+def test_memory_that_the_baseline_lacked_too_is_said_beside_the_difference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = {
+        "model": "m", "engine": "vllm", "vllm_version": "0.32.0", "device": "cpu", "device_name": "a cpu",
+        "kv_blocks": "1000", "kv_pool_tokens": "100000", "kv_pool_bytes": str(1000 << 20),
+    }  # fmt: skip
+    run = stored_sweep(tmp_path / "sweep", watts=lambda rate: 100.0, changed={"facts": facts})
+    said = "the 10.0% of the KV pool that resident guards displace was missing in none's probes too"
+    assert said in as_text(capsys, planned(run))
+    assert said in as_json(capsys, planned(run))["arms"]["guard"]["more"]["sentence"]
+
+
+@pytest.mark.parametrize("high", [1.2, math.inf])
+def test_energy_of_uncertain_counters_is_an_interval(high: float) -> None:
+    found = percentile_capacity([], [P99], None, (1,))
+    measured = replace(found, state="measured", hz=10.0, draws_hz=np.full(2000, 10.0))
+    powers = [Power(rate, 100.0, -0.5, high, "gpu") for rate in (0.0, 10.0)]
+    energy = energy_of(powers, Asked((P99,), 10.0), 2.0, measured, np.full(2000, 2.0), 20.0)
+    assert energy.kwh_per_mrequests is not None
+    assert energy.kwh_per_mrequests.low == 0 and energy.kwh_per_mrequests.high > energy.kwh_per_mrequests.estimate
+    open_ = replace(measured, draws_hz=np.full(2000, math.inf))
+    energy = energy_of([replace(one, low=0.0) for one in powers], Asked((P99,), 10.0), 2.0, open_, np.ones(2000), 20.0)
+    assert energy.kwh_per_mrequests is not None and energy.kwh_per_mrequests.low == -math.inf
+
+
+def test_power_belongs_to_the_requests_of_its_window(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # 750 requests at 18.4/s take 40.8 s, and the window 20 s more.
+    run = stored_sweep(tmp_path / "sweep", limits={"none": 20.0}, watts=lambda rate: 100 + 10 * rate, drain_s=20.0)
+    energy = as_json(capsys, planned(run, rate="1"))["arms"]["none"]["fleet"]["energy"]
+    assert energy["not_measured"].endswith("power was metered from 3.61 to 12.3")
+
+
+def test_what_an_empty_engine_does_is_said(sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = as_text(capsys, planned(sweep))
+    assert "Each probe starts from an empty engine, so capacities read high" in text
+    assert "before the batch was full" not in text
+    # Answers take 1.2 s and more; a fifth of 50 requests arrives in less.
+    short = stored_sweep(tmp_path / "short", limits={"none": 20.0}, requests=50)
+    notes = as_json(capsys, ("plan", str(short), "--rate", "9", "--slo", "ttft_p50=250ms"))["arms"]["none"]["capacity"]
+    (note,) = [one for one in notes["notes"] if "before the batch was full" in one]
+    assert "only the first 0.595 s of the probe are not counted" in note
+    assert "run `alignment-tax saturate --curve --good-fraction 50% --probe-seconds" in note
+
+
+def test_another_mix_says_how_much_the_work_changes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = stored_sweep(tmp_path / "sweep", harmful=0.05, blocking=("guard",))
+    near, far = (as_text(capsys, planned(run, "--harmful", share)) for share in ("4%", "1%"))
+    # By chance the counted requests are not 5 % harmful to the digit.
+    assert re.search(r"guard: at 4 % harmful a request is other work by \+[01]\.\d % tokens generated, \+", near)
+    assert "guard (n/m): not measured: at 0.01 harmful the engine has +4 % tokens generated a request" in far
+
+
+def of_energy(j_per_token: float) -> ArmResources:
+    energy = Energy(1.0, j_per_token, None, None, None, 20 * j_per_token, *(None,) * 2, 1.0, *(None,) * 4)
+    return ArmResources({"gpu": energy}, {}, {}, {}, {}, {}, {})
+
+
+def test_arms_of_other_runs_are_those_with_the_same_guards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = {
+        "model": "m", "engine": "vllm", "vllm_version": "0.32.0", "device": "cuda", "device_name": "a gpu",
+        "dtype": "bfloat16",
+    }  # fmt: skip
+    guards = {"first": GUARD | {"threshold": 0.2}, "second": GUARD | {"threshold": 0.3}}
+    scenario = {"guards": guards, "seed": 1}
+    sweep = stored_sweep(
+        tmp_path / "sweep",
+        limits={"none": 20.0, "first": 10.0},
+        changed={"facts": facts, "scenario": scenario, "stacks": {"none": [], "first": ["first"]}},
+    )
+    # What the sweep calls `first` is `second` there, and the other way round.
+    swapped = {"first": guards["second"], "second": guards["first"]}
+    other = stored_run(
+        tmp_path / "other",
+        {"none": 100.0, "first": 100.0, "second": 100.0},
+        guards=swapped,
+        changed={"facts": facts | {"dtype": "float16"}},
+    )
+    run = analysed(other)
+    energies = {"first": 2.0, "second": 3.0}
+    arms = {
+        name: replace(arm, resources=of_energy(energies[name])) if name in energies else arm
+        for name, arm in run.arms.items()
+    }
+    found = energy_elsewhere(finished_run(sweep), "first", [replace(run, arms=arms)], "")
+    assert found.kwh_per_mtokens is not None
+    assert found.kwh_per_mtokens.estimate == pytest.approx(3.0 * 1e6 / 3.6e6)
+    warnings = as_json(capsys, planned([sweep, other]))["warnings"]
+    assert "other beside the sweep: models differ: dtype bfloat16 and float16" in warnings
+
+
+def test_throttled_probes_and_an_unfinished_search_are_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = stored_sweep(tmp_path / "sweep", limits={"none": 20.0}, throttled=(0.76, 0.92))
+    found = as_json(capsys, planned(run))
+    assert found["arms"]["none"]["capacity"]["held_hz"] == pytest.approx(0.7 * 20)
+    hot = "none: 2 probe(s) left out: the GPU throttled: cool it or lower its power limit"
+    assert found["warnings"] == ["the sweep ended before the search was over for none", hot]
+
+
+def test_a_search_that_was_over_is_not_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    goal = Goal(SloConfig(ttft_ms=50.0), good_fraction=0.5, resolution=0.3, probe_seconds=2.0)
+    found = as_json(capsys, ("plan", str(swept(tmp_path, goal, {})), "--rate", "9", "--slo", "ttft_p50=50ms"))
+    assert found["warnings"] == []
+
+
+def test_tpot_alone_is_warned_of(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = as_text(capsys, ("plan", str(sweep), "--rate", "9", "--slo", "tpot_p99=53ms"))
+    assert "warning: --slo: TPOT alone does not see how long a request waits" in text
+    assert "TPOT alone" not in as_text(capsys, planned(sweep))
+
+
+def test_a_sweep_that_is_not_whole_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    seedless = stored_sweep(tmp_path / "seedless", limits={"none": 20.0}, requests=20, changed={"scenario": {}})
+    assert "run.json: has no scenario.seed: it is not whole" in refused(capsys, *planned(seedless))
+    alone = stored_sweep(tmp_path / "alone", limits={"guard": 20.0}, requests=20)
+    assert "has no arm `none` to compare with" in refused(capsys, *planned(alone))
