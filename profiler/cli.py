@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _tell(error: str, options: argparse.Namespace) -> None:
     """An error: a line for a person, an event for a program."""
     if getattr(options, "json_progress", False):
-        EventConsole(sys.stderr).emit("error", text=error)
+        (getattr(options, "events", None) or EventConsole(sys.stderr)).emit("error", text=error)
     else:
         print(f"alignment-tax: {error}", file=sys.stderr)
 

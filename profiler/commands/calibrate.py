@@ -13,6 +13,7 @@ from profiler.calibration.modelled_run import Setting
 from profiler.calibration.real import calibrate, statements
 from profiler.commands.parser import Commands
 from profiler.commands.profile import add_run_flags, scenario_from
+from profiler.commands.talk import Talk
 from profiler.errors import UserError
 from profiler.prompts import read_prompt_sets
 from profiler.records.store import StoredRun, read_run
@@ -47,7 +48,7 @@ def _run(options: argparse.Namespace) -> int:
         raise UserError("--guards: the controls take the guards' place: leave it out")
     scenario = scenario_from(options)
     # Progress goes to standard error, so that standard output is the result alone.
-    talk, console = Console(stderr=True), Console()
+    talk, console = Talk(stderr=True), Console()
     return _modelled(scenario, options, talk, console) if options.modelled else _real(scenario, options, talk, console)
 
 

@@ -139,7 +139,7 @@ def test_ctrl_c_leaves_the_terminal_in_order_and_the_rest_can_be_run(tmp_path: P
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is there again
     assert shown.rindex("\x1b[2K") > shown.rindex("block 1/2 trial")  # and the view is gone
 
-    again = EventConsole(io.StringIO())
+    again = EventConsole(said_again := io.StringIO())
 
     async def rest() -> None:
         with open_meters() as meters:
@@ -147,8 +147,7 @@ def test_ctrl_c_leaves_the_terminal_in_order_and_the_rest_can_be_run(tmp_path: P
             await execute(await going_on(unfinished(path), sets, bench, {}), again)
 
     asyncio.run(rest())
-    stream = again._stream
-    assert isinstance(stream, io.StringIO)
+    stream = said_again
     events = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert events[0]["finished_trials"] == 2
     assert [event["trial"] for event in events if event["event"] == "trial_finished"] == [2, 3, 4, 5]
