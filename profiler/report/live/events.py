@@ -49,7 +49,7 @@ class Events:
 
     def trial_found(self, source: StoredTrial | TrialFile) -> None:
         """A trial is there from before."""
-        self._state.learn(source)
+        self._state.trial_found(source)
 
     def trial_started(self, planned: PlannedTrial) -> None:
         """A trial begins."""

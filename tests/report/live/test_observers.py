@@ -178,3 +178,12 @@ def test_a_saturation_sweep_tells_of_its_probes() -> None:
     probe, closed = (json.loads(line) for line in stream.getvalue().splitlines())
     assert (probe["event"], probe["arm"], probe["rate_hz"], probe["good_share"]) == ("probe_finished", "a", 3.5, 0.5)
     assert closed["rate_hz"] is None and closed["good_share"] is None
+
+
+def test_a_terminal_that_cannot_show_it_all_takes_no_result_along(tmp_path: Path) -> None:
+    ascii_terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    console = Console(file=ascii_terminal, force_terminal=True, width=80, height=24)
+    assert read_run(run_with(console, tmp_path)).complete
+    closed = Console(file=io.StringIO(), force_terminal=True, width=80, height=24)
+    with View(closed, outline()):
+        closed.file.close()
