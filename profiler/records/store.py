@@ -31,7 +31,8 @@ from profiler.records.samples import IDLE, SUFFIX, DamagedSamples, Samples, besi
 SCHEMA_VERSION = 1
 MANIFEST, _RESUMED = "run.json", "resumed.jsonl"
 _META = b"alignment_tax.trial"
-_PARTS, _ENDING = "isolation.json", "ending.json"
+_WHOLE = ("index", "block", "replicate", "started_ns", "ended_ns")
+_PARTS, _ENDING = checksums.REWRITTEN
 
 
 class DamagedTrial(Exception):
@@ -215,12 +216,17 @@ def _parts(run: Path) -> tuple[dict[str, Any], ...]:
     """Of a dedicated run; none of any other, or where the file is no more whole."""
     try:
         return tuple(dict(part) for part in json.loads((run / _PARTS).read_text(encoding="utf-8"))["arms"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ()
 
 
 def _keep(run: Path, name: str, content: str) -> None:
-    checksums.note(run, {run / name: put_bytes(run / name, content.encode())})
+    path = run / name
+    if path.exists():
+        # Between the line and the rename the file is still as an earlier line says: a crash leaves no false alarm.
+        put_bytes(path, content.encode(), lambda found: checksums.note(run, {path: found}))
+    else:
+        checksums.note(run, {path: put_bytes(path, content.encode())})
 
 
 def write_resumed(run: Path, facts: dict[str, Any]) -> None:
@@ -241,7 +247,7 @@ def _ending(run: Path) -> tuple[str, bool]:
     try:
         said = json.loads((run / _ENDING).read_text(encoding="utf-8"))
         return str(said["ending"]), said.get("complete") is True
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return "not known", False
 
 
@@ -253,7 +259,7 @@ def _resumed(run: Path) -> tuple[str, ...]:
         return tuple(f"{what}: the trials before and after may not compare" for what in changed)
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         return (_damage(run / _RESUMED, error),)
 
 
@@ -269,7 +275,7 @@ def read_run(path: Path, verify: bool = False) -> StoredRun:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     except OSError:
         raise UserError(f"{path}: no run there (no readable run.json): name a folder under results/") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path / 'run.json'}: damaged: {error}") from error
     if not isinstance(manifest, dict):
         raise UserError(f"{path / 'run.json'}: not a run of this program: name a folder under results/")
@@ -280,11 +286,11 @@ def read_run(path: Path, verify: bool = False) -> StoredRun:
     sources, damaged = [], [what for file, what in changed.items() if _is_trial(file)]
     for file in sorted((path / "trials").glob("*.parquet")):
         name = f"trials/{file.name}"
-        if name in changed or not _is_trial(name):
+        if name in changed or not _is_trial(name) or not file.is_file():
             continue
         try:
             sources.append(_open_trial(file, changed.get(f"trials/{beside(file).name}", "")))
-        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
             damaged.append(_damage(file, error))
     return StoredRun(
         path,
@@ -303,9 +309,12 @@ def _is_trial(file: str) -> bool:
 
 
 def _open_trial(file: Path, damage: str = "") -> TrialFile:
-    facts = json.loads((pq.read_metadata(file).metadata or {})[_META])
+    facts = dict(json.loads((pq.read_metadata(file).metadata or {})[_META]))
     readings = Readings(**facts.pop("readings"))
-    return TrialFile(TrialInfo(**facts, readings=readings), file, damage)
+    info = TrialInfo(**facts, readings=readings)
+    if not isinstance(info.arm, str) or not all(isinstance(getattr(info, name), int) for name in _WHOLE):
+        raise ValueError("its own facts are not those of a trial")
+    return TrialFile(info, file, damage)
 
 
 def _damage(file: Path, error: Exception) -> str:
