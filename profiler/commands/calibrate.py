@@ -19,6 +19,7 @@ from profiler.prompts import read_prompt_sets
 from profiler.records.store import StoredRun, read_run
 from profiler.report.calibration import modelled_json, print_modelled, print_statements, statements_json
 from profiler.report.terminal import print_problems
+from profiler.report.text import printable
 from profiler.scenario import Scenario
 
 # About five minutes on two cores.
@@ -74,7 +75,7 @@ def _real(scenario: Scenario, options: argparse.Namespace, talk: Console, consol
     finished = asyncio.run(calibrate(scenario, str(options.scenario), options.out, talk))
     run = read_run(finished.run)
     if finished.stopped:
-        talk.print(f"stopped early: {finished.stopped}", markup=False)
+        talk.print(f"stopped early: {printable(finished.stopped)}", markup=False)
     if not run.sources:
         raise UserError(f"{finished.run}: no trial was finished: run `alignment-tax calibrate` again")
     show_calibration(run, options.format, console)

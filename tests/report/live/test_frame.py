@@ -148,3 +148,8 @@ def test_time_before_a_resume_counts_as_the_run_s() -> None:
     state.trial_found(replace(found, info=replace(found.info, started_ns=0, ended_ns=600 * S)))
     state.trial_started(PlannedTrial(1, 0, "a", 0), 0)
     assert ", at most 20:00" in "\n".join(lines_of(state, 80, 24))
+
+
+def test_verdicts_of_before_a_resume_are_not_counted_and_it_says_so() -> None:
+    assert "since the run was gone on with" not in "\n".join(lines_of(state_of(), 80, 24))
+    assert "(since the run was gone on with)" in " ".join("\n".join(lines_of(state_of(before=3), 80, 24)).split())
