@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, AssetError, GuardConfigError, WorkerDied) as error:
         if options.debug:
             raise
-        _tell(printable(error), options)
+        with reader_may_leave():
+            _tell(printable(error), options)
         return 2
     except KeyboardInterrupt:
         print("alignment-tax: interrupted; trials that were finished are stored", file=sys.stderr)

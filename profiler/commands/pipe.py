@@ -26,7 +26,7 @@ def reader_may_leave() -> Iterator[None]:
 def _has_left() -> bool:
     output = select.poll()
     output.register(sys.stdout.fileno(), 0)
-    return any(said & select.POLLERR for _, said in output.poll(0))
+    return any(said & (select.POLLERR | select.POLLHUP) for _, said in output.poll(0))
 
 
 def _nowhere() -> None:

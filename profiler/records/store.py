@@ -215,7 +215,7 @@ def write_parts(run: Path, parts: Sequence[dict[str, Any]]) -> None:
 def _parts(run: Path) -> tuple[dict[str, Any], ...]:
     """Of a dedicated run; none of any other, or where the file is no more whole."""
     try:
-        return tuple(dict(part) for part in json.loads((run / _PARTS).read_text(encoding="utf-8"))["arms"])
+        return tuple(dict(part) for part in json.loads(_text(run / _PARTS))["arms"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ()
 
@@ -245,7 +245,7 @@ def write_resumed(run: Path, facts: dict[str, Any]) -> None:
 def _ending(run: Path) -> tuple[str, bool]:
     """Why the run ended, and whether it was done; a run that was killed did not say."""
     try:
-        said = json.loads((run / _ENDING).read_text(encoding="utf-8"))
+        said = json.loads(_text(run / _ENDING))
         return str(said["ending"]), said.get("complete") is True
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return "not known", False
@@ -253,7 +253,7 @@ def _ending(run: Path) -> tuple[str, bool]:
 
 def _resumed(run: Path) -> tuple[str, ...]:
     try:
-        lines = (run / _RESUMED).read_text(encoding="utf-8").splitlines()
+        lines = _text(run / _RESUMED).splitlines()
         said = [json.loads(line) for line in lines]
         changed = [f"gone on with at {one['at']}: {'; '.join(one['differs'])}" for one in said if one["differs"]]
         return tuple(f"{what}: the trials before and after may not compare" for what in changed)
@@ -272,7 +272,7 @@ def read_run(path: Path, verify: bool = False) -> StoredRun:
         UserError: no run there, or one of a newer schema.
     """
     try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads(_text(path / MANIFEST))
     except OSError:
         raise UserError(f"{path}: no run there (no readable run.json): name a folder under results/") from None
     except (ValueError, RecursionError) as error:
@@ -286,7 +286,10 @@ def read_run(path: Path, verify: bool = False) -> StoredRun:
     sources, damaged = [], [what for file, what in changed.items() if _is_trial(file)]
     for file in sorted((path / "trials").glob("*.parquet")):
         name = f"trials/{file.name}"
-        if name in changed or not _is_trial(name) or not file.is_file():
+        if name in changed or not _is_trial(name):
+            continue
+        if not file.is_file():
+            damaged.append(f"{file.name}: is no regular file")
             continue
         try:
             sources.append(_open_trial(file, changed.get(f"trials/{beside(file).name}", "")))
@@ -302,6 +305,18 @@ def read_run(path: Path, verify: bool = False) -> StoredRun:
         changed.get(IDLE, ""),
         _parts(path),
     )
+
+
+def _text(file: Path) -> str:
+    """Of a regular file: whoever opens a pipe waits for who writes.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+        ValueError: it is no UTF-8.
+    """
+    if file.exists() and not file.is_file():
+        raise OSError("is no regular file")
+    return file.read_text(encoding="utf-8")
 
 
 def _is_trial(file: str) -> bool:

@@ -190,4 +190,6 @@ def test_a_list_of_files_elsewhere_is_not_followed(run: Path) -> None:
     (run / "checksums.jsonl").unlink()
     os.mkfifo(run / "checksums.jsonl")
     os.mkfifo(run / "trials" / "0099.parquet")
-    assert len(read_run(run, verify=True).sources) == 6
+    os.mkfifo(run / "ending.json")
+    read = read_run(run, verify=True)
+    assert (len(read.sources), read.damaged) == (6, ("0099.parquet: is no regular file",))
