@@ -20,6 +20,7 @@ from profiler.records.store import MANIFEST
 
 RUNS, BLOCKS, REPEATS = 50, 6, 400
 LENGTHS = (10, 20, 40)
+DRIFT = 0.3
 
 
 def many_runs(folder: Path, runs: int = RUNS) -> None:
@@ -35,12 +36,15 @@ def many_runs(folder: Path, runs: int = RUNS) -> None:
         (run / "checksums.jsonl").write_text("\n".join(kept) + "\n", encoding="utf-8")
 
 
-def false_alarm_rate(n: int, between: float, repeats: int = REPEATS) -> float:
-    """Of series of one level and n runs: how many show a change."""
+def false_alarm_rate(n: int, between: float, repeats: int = REPEATS, drift: float = 0.0) -> float:
+    """Of series of one level and n runs: how many show a change. `drift`: what a run keeps of the last one's noise."""
     rng, alarms = np.random.default_rng(n), 0
     for _ in range(repeats):
         own = 0.02 * np.exp(0.5 * rng.normal(size=n))
-        x = rng.normal(size=n) * np.hypot(own, between)
+        noise = rng.normal(size=n)
+        for run in range(1, n):
+            noise[run] = drift * noise[run - 1] + np.sqrt(1 - drift**2) * noise[run]
+        x = noise * np.hypot(own, between)
         alarms += bool(change_points(x, own * np.sqrt(rng.chisquare(5, size=n) / 5)))
     return alarms / repeats
 
@@ -62,6 +66,8 @@ def main() -> None:
             rate = false_alarm_rate(n, between)
             figures[f"false_alarm_rate_{n}_{between}"] = rate
             print(f"{n:>5} {between:>8} {rate:>12.1%}")
+        rate = figures[f"false_alarm_rate_{n}_ar{DRIFT}"] = false_alarm_rate(n, 0.05, drift=DRIFT)
+        print(f"{n:>5} {0.05:>8} {rate:>12.1%}  (AR(1) {DRIFT}: a machine that drifts)")
     print(json.dumps({"bench": "history", "figures": figures}))
 
 

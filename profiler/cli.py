@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UserError, AssetError, GuardConfigError, WorkerDied) as error:
         if options.debug:
             raise
-        _tell(printable(error), options)
+        with reader_may_leave():
+            _tell(printable(error), options)
         return 2
     except KeyboardInterrupt:
         print("alignment-tax: interrupted; trials that were finished are stored", file=sys.stderr)
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _tell(error: str, options: argparse.Namespace) -> None:
     """An error: a line for a person, an event for a program."""
     if getattr(options, "json_progress", False):
-        EventConsole(sys.stderr).emit("error", text=error)
+        (getattr(options, "events", None) or EventConsole(sys.stderr)).emit("error", text=error)
     else:
         print(f"alignment-tax: {error}", file=sys.stderr)
 

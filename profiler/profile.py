@@ -16,7 +16,6 @@ from rich.console import Console
 
 from guards.config import build_guards, open_resources, placements
 from guards.generation import EngineDied
-from profiler import plan
 from profiler.dedicated import Dedicated, Room
 from profiler.engines.embedded import EMBEDDED_NAME, HUB_NAME
 from profiler.engines.vllm_args import check_engine_settings, installed_vllm, prepare_environment
@@ -29,6 +28,7 @@ from profiler.extras import extras
 from profiler.judging import JUDGE, Judge, embedded_judge
 from profiler.machine import cpu_name, git_commit, machine, versions
 from profiler.meters.meters import open_meters
+from profiler.plan import trials_per_block
 from profiler.prompts import PromptSets, read_prompt_sets, trace_note
 from profiler.records.lock import held
 from profiler.records.store import create_run, write_ending
@@ -164,11 +164,6 @@ async def _watched(experiment: Experiment, console: Console) -> str:
         return await experiment.execute(told)
 
 
-def trials_per_block(scenario: Scenario) -> int:
-    """Every arm once, and the baseline again."""
-    return plan.trials_per_block(list(scenario.stacks()))
-
-
 @asynccontextmanager
 async def open_bench(
     scenario: Scenario,
@@ -235,7 +230,7 @@ def manifest(scenario: Scenario, sets: PromptSets, bench: Bench) -> dict[str, An
         "arms": list(scenario.stacks()),
         "placements": placements(scenario.guards, str(bench.engine.facts["device"])),
         "stacks": {arm: list(guards) for arm, guards in scenario.stacks().items()},
-        **({} if scenario.until else {"planned_trials": scenario.blocks * trials_per_block(scenario)}),
+        **({} if scenario.until else {"planned_trials": scenario.blocks * trials_per_block(list(scenario.stacks()))}),
         "prompts": {label: len(prompts) for label, prompts in sets.by_label.items()},
         "prompts_sha256": sets.sha256,
         "prompt_notes": list(sets.notes),

@@ -20,6 +20,7 @@ from profiler.profile import Finished, execute, manifest, open_bench, prompt_set
 from profiler.prompts import PromptSets
 from profiler.records.lock import held
 from profiler.records.store import MANIFEST, write_resumed
+from profiler.report.text import printable
 from profiler.traces.run import engine_settings
 from profiler.unfinished import Unfinished, differences, unfinished
 
@@ -46,7 +47,7 @@ async def resume(asked: Resume, console: Console) -> Finished:
         found = unfinished(asked.run)  # now that nobody else writes
         _refuse(asked, _differ_before(found, asked.model))
         if ending := found.ending():
-            console.print(f"nothing is left to run: {ending}", highlight=False, markup=False)
+            console.print(f"nothing is left to run: {printable(ending)}", highlight=False, markup=False)
             return Finished(found.run, None)
         return await _resumed(found, asked, console)
 
@@ -106,7 +107,7 @@ def _refuse(asked: Resume, differ: Sequence[str]) -> None:
 
 
 def _say(found: Unfinished, console: Console) -> None:
-    line = f"going on with {found.run}: {len(found.finished)} trials are finished"
+    line = f"going on with {printable(found.run)}: {len(found.finished)} trials are finished"
     console.print(line, highlight=False, markup=False, soft_wrap=True)
     for what in found.stored.damaged:
-        console.print(f"run again, since damaged: {what}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"run again, since damaged: {printable(what)}", highlight=False, markup=False, soft_wrap=True)

@@ -13,11 +13,13 @@ from profiler.calibration.modelled_run import Setting
 from profiler.calibration.real import calibrate, statements
 from profiler.commands.parser import Commands
 from profiler.commands.profile import add_run_flags, scenario_from
+from profiler.commands.talk import Talk
 from profiler.errors import UserError
 from profiler.prompts import read_prompt_sets
 from profiler.records.store import StoredRun, read_run
 from profiler.report.calibration import modelled_json, print_modelled, print_statements, statements_json
 from profiler.report.terminal import print_problems
+from profiler.report.text import printable
 from profiler.scenario import Scenario
 
 # About five minutes on two cores.
@@ -47,7 +49,7 @@ def _run(options: argparse.Namespace) -> int:
         raise UserError("--guards: the controls take the guards' place: leave it out")
     scenario = scenario_from(options)
     # Progress goes to standard error, so that standard output is the result alone.
-    talk, console = Console(stderr=True), Console()
+    talk, console = Talk(stderr=True), Console()
     return _modelled(scenario, options, talk, console) if options.modelled else _real(scenario, options, talk, console)
 
 
@@ -73,7 +75,7 @@ def _real(scenario: Scenario, options: argparse.Namespace, talk: Console, consol
     finished = asyncio.run(calibrate(scenario, str(options.scenario), options.out, talk))
     run = read_run(finished.run)
     if finished.stopped:
-        talk.print(f"stopped early: {finished.stopped}", markup=False)
+        talk.print(f"stopped early: {printable(finished.stopped)}", markup=False)
     if not run.sources:
         raise UserError(f"{finished.run}: no trial was finished: run `alignment-tax calibrate` again")
     show_calibration(run, options.format, console)

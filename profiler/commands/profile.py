@@ -6,20 +6,21 @@ from pathlib import Path
 
 from pydantic import ValidationError
 from rich.console import Console
-from rich.markup import escape
 
-from profiler.analysis.tax import analyse
+from profiler.analysis.tax import RunResult, analyse
 from profiler.commands.parser import Commands
+from profiler.commands.pipe import reader_may_leave
 from profiler.commands.talk import add_talk_flags, talk_of, tell_end
 from profiler.errors import UserError
 from profiler.percent import share_flag
 from profiler.profile import Finished, Options, profile
-from profiler.records.store import read_run
+from profiler.records.store import StoredRun, read_run
 from profiler.report.html.page import page_of
 from profiler.report.html.write import put_page
 from profiler.report.more import print_more
 from profiler.report.sweep import print_sweep
 from profiler.report.terminal import print_place, print_problems, print_result
+from profiler.report.text import plain
 from profiler.resume import Resume, resume
 from profiler.scenario import Scenario, UntilConfig, load_scenario
 from profiler.sweep.result import sweep_result
@@ -127,12 +128,20 @@ def _resume_from(options: argparse.Namespace) -> Resume:
 
 
 def _shown(finished: Finished, talk: Console) -> int:
-    run, console = read_run(finished.run), Console()
-    if finished.stopped:
-        console.print(f"[yellow]stopped early:[/] {escape(finished.stopped)}")
+    run = read_run(finished.run)
     result = analyse(run) if run.sources else None
+    with reader_may_leave():
+        _print(finished, run, result)
+    tell_end(talk, run, result)
+    return 1 if finished.stopped else 0
+
+
+def _print(finished: Finished, run: StoredRun, result: RunResult | None) -> None:
+    console = Console()
+    if finished.stopped:
+        console.print(f"[yellow]stopped early:[/] {plain(finished.stopped)}")
     if result is None:
-        console.print(f"no trial was finished; nothing to report in {escape(str(finished.run))}", soft_wrap=True)
+        console.print(f"no trial was finished; nothing to report in {plain(finished.run)}", soft_wrap=True)
     elif run.manifest.get("points"):
         print_sweep(sweep_result(result, "e2el_mean"), console)
         print_problems(result, console)
@@ -141,5 +150,3 @@ def _shown(finished: Finished, talk: Console) -> int:
         print_more(result, None, console)
         put_page(page_of(result, None), result.run.path, None, console)
         print_place(result, console)
-    tell_end(talk, run, result)
-    return 1 if finished.stopped else 0

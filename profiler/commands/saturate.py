@@ -18,6 +18,7 @@ from profiler.records.store import StoredRun, read_run
 from profiler.report.html.saturation_page import saturation_page_of
 from profiler.report.html.write import put_page
 from profiler.report.saturation import print_saturation, saturation_json
+from profiler.report.text import printable
 from profiler.saturation.probe import Goal
 from profiler.saturation.result import saturation_result
 from profiler.saturation.saturate import check_slo, saturate
@@ -81,12 +82,14 @@ def _run(options: argparse.Namespace) -> int:
     talk = talk_of(options, stderr=True)
     finished = asyncio.run(saturate(scenario, where, options.out, goal, talk))
     if finished.stopped:
-        talk.print(f"stopped early: {finished.stopped}", markup=False)
+        talk.print(f"stopped early: {printable(finished.stopped)}", markup=False)
     run = read_run(finished.run)
     if run.sources:
         show_saturation(run, options.format)
     else:
-        talk.print(f"no probe was finished; nothing to report in {finished.run}", markup=False, soft_wrap=True)
+        talk.print(
+            f"no probe was finished; nothing to report in {printable(finished.run)}", markup=False, soft_wrap=True
+        )
     tell_end(talk, run, None)
     return 1 if finished.stopped else 0
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.markup import escape
 
 from profiler.analysis.tax import RunResult, analyse
 from profiler.commands.parser import Commands
@@ -18,6 +17,7 @@ from profiler.profile import Options, profile
 from profiler.records.store import read_run
 from profiler.report.sweep import print_sweep, sweep_json
 from profiler.report.terminal import print_problems
+from profiler.report.text import plain
 from profiler.scenario import Scenario, SweepConfig, load_scenario
 from profiler.sweep.grid import expanded
 from profiler.sweep.result import TAXES, sweep_result
@@ -51,7 +51,7 @@ def _run(options: argparse.Namespace) -> int:
     finished = asyncio.run(profile(Options(scenario, str(options.scenario), options.out, notes), talk))
     run = read_run(finished.run)
     if finished.stopped:
-        talk.print(f"[yellow]stopped early:[/] {escape(finished.stopped)}")
+        talk.print(f"[yellow]stopped early:[/] {plain(finished.stopped)}")
     if not run.sources:
         raise UserError(f"{finished.run}: no trial was finished: run the sweep again")
     result = analyse(run)

@@ -12,6 +12,14 @@ from profiler.report.live.event_console import EventConsole
 from profiler.report.text import printable
 
 
+class Talk(Console):
+    """What is said beside the result: a reader who leaves is told no more, and ends no measurement."""
+
+    def on_broken_pipe(self) -> None:
+        """Fall silent, where rich would end the program."""
+        self.quiet = True
+
+
 def add_talk_flags(parser: argparse.ArgumentParser) -> None:
     """Add --quiet and --json-progress."""
     parser.add_argument("--quiet", action="store_true", help="print nothing but the result, and errors")
@@ -31,8 +39,9 @@ def talk_of(options: argparse.Namespace, *, stderr: bool = False) -> Console:
     if options.quiet and options.json_progress:
         raise UserError("--quiet: says nothing, --json-progress says all: give one of them")
     if options.json_progress:
-        return EventConsole(sys.stderr)
-    return Console(stderr=stderr, quiet=options.quiet)
+        events = options.events = EventConsole(sys.stderr)
+        return events
+    return Talk(stderr=stderr, quiet=options.quiet)
 
 
 def tell_end(talk: Console, run: StoredRun, result: RunResult | None) -> None:

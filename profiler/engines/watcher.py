@@ -16,8 +16,10 @@ from contextlib import suppress
 
 def start_watcher(pids: Iterable[int]) -> "subprocess.Popen[bytes] | None":
     """Watch this process for the sake of `pids`, its descendants; None on a kernel without process descriptors."""
-    if not hasattr(os, "pidfd_open"):
+    # Python may know of descriptors and the kernel, or what fences the process in, may not.
+    if (own := _held(os.getpid()) if hasattr(os, "pidfd_open") else None) is None:
         return None
+    os.close(own)
     command = [sys.executable, "-I", "-S", __file__, str(os.getpid()), *map(str, pids)]
     # A session of its own: what ends the driver's process group is not to end the watcher before it has done its work.
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
@@ -26,7 +28,7 @@ def start_watcher(pids: Iterable[int]) -> "subprocess.Popen[bytes] | None":
 def stop_watcher(watcher: "subprocess.Popen[bytes] | None") -> None:
     """The processes have ended in order: nobody needs to be watched any more."""
     if watcher is not None:
-        watcher.terminate()
+        watcher.kill()  # SIGTERM may be ignored, as it was where this process was started
         watcher.wait()
 
 
@@ -35,14 +37,14 @@ def _watch(driver: int, pids: Sequence[int]) -> None:
     if (watched := _held(driver)) is not None:
         select.select([watched], [], [])  # readable once it has ended
     for fd in held:
-        with suppress(ProcessLookupError):
+        with suppress(OSError):
             signal.pidfd_send_signal(fd, signal.SIGKILL)
 
 
 def _held(pid: int) -> int | None:
     try:
         return os.pidfd_open(pid)
-    except ProcessLookupError:
+    except OSError:
         return None
 
 

@@ -15,8 +15,10 @@ class Fingerprint:
     sha256: str
 
 
-def put(path: Path, write: Callable[[Path], None]) -> Fingerprint:
+def put(path: Path, write: Callable[[Path], None], before: Callable[[Fingerprint], None] | None = None) -> Fingerprint:
     """Have `write` make the file under another name, then rename it; the fingerprint of what is there now.
+
+    `before` is told it just before the rename.
 
     Raises:
         OSError: the disk is full or not writable; whatever was at `path` before stays.
@@ -26,6 +28,8 @@ def put(path: Path, write: Callable[[Path], None]) -> Fingerprint:
         write(scratch)
         _sync(scratch)
         found = fingerprint(scratch)
+        if before is not None:
+            before(found)
         os.replace(scratch, path)
     except OSError:
         scratch.unlink(missing_ok=True)
@@ -34,7 +38,7 @@ def put(path: Path, write: Callable[[Path], None]) -> Fingerprint:
     return found
 
 
-def put_bytes(path: Path, content: bytes) -> Fingerprint:
+def put_bytes(path: Path, content: bytes, before: Callable[[Fingerprint], None] | None = None) -> Fingerprint:
     """The same of content that is in memory.
 
     Raises:
@@ -44,7 +48,7 @@ def put_bytes(path: Path, content: bytes) -> Fingerprint:
     def write(scratch: Path) -> None:
         scratch.write_bytes(content)
 
-    return put(path, write)
+    return put(path, write, before)
 
 
 def append_line(path: Path, line: bytes) -> None:

@@ -31,7 +31,8 @@ from profiler.records.samples import IDLE, SUFFIX, DamagedSamples, Samples, besi
 SCHEMA_VERSION = 1
 MANIFEST, _RESUMED = "run.json", "resumed.jsonl"
 _META = b"alignment_tax.trial"
-_PARTS, _ENDING = "isolation.json", "ending.json"
+_WHOLE = ("index", "block", "replicate", "started_ns", "ended_ns")
+_PARTS, _ENDING = checksums.REWRITTEN
 
 
 class DamagedTrial(Exception):
@@ -214,13 +215,18 @@ def write_parts(run: Path, parts: Sequence[dict[str, Any]]) -> None:
 def _parts(run: Path) -> tuple[dict[str, Any], ...]:
     """Of a dedicated run; none of any other, or where the file is no more whole."""
     try:
-        return tuple(dict(part) for part in json.loads((run / _PARTS).read_text(encoding="utf-8"))["arms"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return tuple(dict(part) for part in json.loads(_text(run / _PARTS))["arms"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ()
 
 
 def _keep(run: Path, name: str, content: str) -> None:
-    checksums.note(run, {run / name: put_bytes(run / name, content.encode())})
+    path = run / name
+    if path.exists():
+        # Between the line and the rename the file is still as an earlier line says: a crash leaves no false alarm.
+        put_bytes(path, content.encode(), lambda found: checksums.note(run, {path: found}))
+    else:
+        checksums.note(run, {path: put_bytes(path, content.encode())})
 
 
 def write_resumed(run: Path, facts: dict[str, Any]) -> None:
@@ -239,21 +245,21 @@ def write_resumed(run: Path, facts: dict[str, Any]) -> None:
 def _ending(run: Path) -> tuple[str, bool]:
     """Why the run ended, and whether it was done; a run that was killed did not say."""
     try:
-        said = json.loads((run / _ENDING).read_text(encoding="utf-8"))
+        said = json.loads(_text(run / _ENDING))
         return str(said["ending"]), said.get("complete") is True
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return "not known", False
 
 
 def _resumed(run: Path) -> tuple[str, ...]:
     try:
-        lines = (run / _RESUMED).read_text(encoding="utf-8").splitlines()
+        lines = _text(run / _RESUMED).splitlines()
         said = [json.loads(line) for line in lines]
         changed = [f"gone on with at {one['at']}: {'; '.join(one['differs'])}" for one in said if one["differs"]]
         return tuple(f"{what}: the trials before and after may not compare" for what in changed)
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         return (_damage(run / _RESUMED, error),)
 
 
@@ -266,10 +272,10 @@ def read_run(path: Path, verify: bool = False) -> StoredRun:
         UserError: no run there, or one of a newer schema.
     """
     try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads(_text(path / MANIFEST))
     except OSError:
         raise UserError(f"{path}: no run there (no readable run.json): name a folder under results/") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path / 'run.json'}: damaged: {error}") from error
     if not isinstance(manifest, dict):
         raise UserError(f"{path / 'run.json'}: not a run of this program: name a folder under results/")
@@ -282,9 +288,12 @@ def read_run(path: Path, verify: bool = False) -> StoredRun:
         name = f"trials/{file.name}"
         if name in changed or not _is_trial(name):
             continue
+        if not file.is_file():
+            damaged.append(f"{file.name}: is no regular file")
+            continue
         try:
             sources.append(_open_trial(file, changed.get(f"trials/{beside(file).name}", "")))
-        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
             damaged.append(_damage(file, error))
     return StoredRun(
         path,
@@ -298,14 +307,29 @@ def read_run(path: Path, verify: bool = False) -> StoredRun:
     )
 
 
+def _text(file: Path) -> str:
+    """Of a regular file: whoever opens a pipe waits for who writes.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+        ValueError: it is no UTF-8.
+    """
+    if file.exists() and not file.is_file():
+        raise OSError("is no regular file")
+    return file.read_text(encoding="utf-8")
+
+
 def _is_trial(file: str) -> bool:
     return file.startswith("trials/") and not file.endswith(SUFFIX)
 
 
 def _open_trial(file: Path, damage: str = "") -> TrialFile:
-    facts = json.loads((pq.read_metadata(file).metadata or {})[_META])
+    facts = dict(json.loads((pq.read_metadata(file).metadata or {})[_META]))
     readings = Readings(**facts.pop("readings"))
-    return TrialFile(TrialInfo(**facts, readings=readings), file, damage)
+    info = TrialInfo(**facts, readings=readings)
+    if not isinstance(info.arm, str) or not all(isinstance(getattr(info, name), int) for name in _WHOLE):
+        raise ValueError("its own facts are not those of a trial")
+    return TrialFile(info, file, damage)
 
 
 def _damage(file: Path, error: Exception) -> str:

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from profiler.engines.vllm_args import check_engine_settings, installed_vllm, prepare_environment
 from profiler.experiment import ALL_DONE, Bench, Experiment, stacks_of
-from profiler.profile import INTERRUPTED, execute, manifest, open_bench, prompt_sets, trials_per_block
+from profiler.plan import trials_per_block
+from profiler.profile import INTERRUPTED, execute, manifest, open_bench, prompt_sets
 from profiler.prompts import PromptSets
 from profiler.records.record import RequestRecord
 from profiler.records.samples import IDLE
@@ -147,7 +148,7 @@ def _least_s(plan: Plan, part: Part, *, idle: bool = True) -> float:
     """How long a part takes, about, once its engine runs."""
     scenario = scenario_of(part.scenario, dry=plan.dry)
     arms = part.arms or tuple(scenario.arms)
-    trials = trials_per_block(scenario.model_copy(update={"arms": {arm: scenario.arms[arm] for arm in arms}}))
+    trials = trials_per_block((BASELINE, *arms))
     return trials * plan.blocks * plan.seconds * _SLOW + (_IDLE_S if idle and not plan.dry else 0.0)
 
 

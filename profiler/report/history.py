@@ -12,7 +12,7 @@ from profiler.analysis.words import Word
 from profiler.history import LeftOut
 from profiler.report.numbers import percent_with_range
 from profiler.report.text import printable
-from profiler.report.trend import picture
+from profiler.report.trend import IN_ASCII, picture
 from profiler.scenario import BASELINE
 
 _ARM = 12
@@ -51,7 +51,10 @@ def why_no_tax(word: Word) -> str:
 
 
 def _say(console: Console, line: str, style: str = "") -> None:
-    console.print(printable(line), style=style, highlight=False, markup=False, soft_wrap=True)
+    shown = printable(line)
+    if console.options.ascii_only:
+        shown = shown.translate(IN_ASCII).encode("ascii", "replace").decode()
+    console.print(shown, style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 def _title(series: Series) -> str:
@@ -74,10 +77,6 @@ def _run_line(run: HistoryRun) -> str:
     commit = run.git_commit[:7] or "no commit"
     blocks = "1 block" if run.blocks == 1 else f"{run.blocks} blocks"
     return f"{run.name}  {run.started[:16].replace('T', ' ')}  {commit}  {blocks}"
-
-
-def _lacks_tax(run: HistoryRun) -> bool:
-    return any(found.tax is None for arm, found in run.arms.items() if arm != BASELINE)
 
 
 def _arm_line(arm: str, found: ArmFigures) -> str:
@@ -128,6 +127,8 @@ def _day(run: HistoryRun) -> str:
 def _note(tax: bool) -> str:
     of = "the ratio of arm and baseline" if tax else "the figure"
     return (
-        f"┊: the level of {of} changes there; 95 % intervals. Judged by permutation at {100 * ALPHA:g} %: of arms "
-        f"whose level never changed, one in {1 / ALPHA:.0f} shows one all the same. What changed, the commits may tell."
+        f"┊: the level of {of} changes there. Judged by permutation at {100 * ALPHA:g} %: of arms whose level never "
+        f"changed, one in {1 / ALPHA:.0f} shows one all the same, if each run's noise is its own (a machine that "
+        "drifts shows more). A change's 95 % interval is taken after the split was chosen: somewhat too narrow. What "
+        "changed, the commits may tell. Whether a run is VALID is not looked at: `report RUN` does."
     )

@@ -8,6 +8,8 @@ from profiler.analysis.stats import Interval
 
 _LINES, _LABEL = 7, 10
 _MARK, _BAR, _CHANGE = "●", "│", "┊"
+IN_ASCII = str.maketrans("●│┊┤–−", "*|:|--")
+"""For a terminal that has no more."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from profiler.commands.pipe import reader_may_leave
 from tests.gate.stored import stored_run
 
 ROOT = Path(__file__).parents[2]
@@ -36,3 +37,8 @@ def test_a_reader_that_leaves_is_no_error(run: Path, arguments: str, status: int
     process.stderr.close()
     assert process.wait() == status
     assert said == ""
+
+
+def test_a_pipe_of_another_process_is_not_the_output_s(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(BrokenPipeError), reader_may_leave():
+        raise BrokenPipeError

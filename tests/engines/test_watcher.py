@@ -42,9 +42,25 @@ def test_a_watcher_that_is_not_needed_any_more_ends_and_ends_nobody() -> None:
         watcher = start_watcher([left.pid])
         assert watcher is not None
         stop_watcher(watcher)
-        assert watcher.returncode == -signal.SIGTERM and left.poll() is None
+        assert watcher.returncode == -signal.SIGKILL and left.poll() is None
         left.communicate(os.linesep.encode())
         assert left.returncode == 0
+
+
+def test_a_watcher_that_inherits_to_ignore_sigterm_can_be_stopped() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        stop_watcher(start_watcher([]))  # ends
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_kernel_without_process_descriptors_has_no_watcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(pid: int) -> int:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", unknown)
+    assert start_watcher([]) is None
 
 
 def _ended(process: psutil.Process) -> None:

@@ -1,11 +1,15 @@
 """`history`: the runs of a folder, in series that may be compared, and where their level changed."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from profiler.analysis.series import scenario_hash
@@ -141,7 +145,7 @@ def test_damage_that_only_the_query_meets_leaves_out_that_run(
     found = as_json(capsys, str(tmp_path))
     assert [run["id"] for one in found["series"] for run in one["runs"]] == ["run-000"]
     (left,) = found["left_out"]
-    assert left["run"] == "run-001" and left["why"].startswith("damaged: ")
+    assert left["run"] == "run-001" and left["why"].startswith("damaged: 0003.parquet: ")
 
 
 def test_what_limits_a_run_is_said_and_a_tax_of_one_block_is_not_measured(
@@ -229,3 +233,67 @@ def test_a_picture_keeps_the_last_runs_and_marks_the_change() -> None:
     assert list(narrow.shown)[-1] == 59 and len(narrow.shown) < 60
     assert max(map(len, narrow.lines)) <= 40
     assert picture(points[:1], [], 40, "ms").shown == range(1)
+
+
+def rewrite_facts(run: Path, **more: Any) -> None:
+    """Change what each trial's file says of itself, and forget what was written."""
+    (run / "checksums.jsonl").unlink()
+    for file in (run / "trials").glob("*.parquet"):
+        table = pq.read_table(file)
+        facts = json.loads(table.schema.metadata[b"alignment_tax.trial"]) | more
+        pq.write_table(table.replace_schema_metadata({b"alignment_tax.trial": json.dumps(facts)}), file)
+
+
+def test_a_bad_run_is_left_out_and_the_others_stay(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(9):
+        run_at(tmp_path, number, 500.0, 600.0)
+    (tmp_path / "run-001" / "run.json").write_text("[" * 200_000)
+    wrong: dict[int, dict[str, Any]] = {
+        2: {"kind": ["x"]},
+        3: {"arms": 3},
+        4: {"facts": []},
+        5: {"scenario": {"name": []}},
+    }
+    for number, changed in wrong.items():
+        file = tmp_path / f"run-{number:03d}" / "run.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+        (file.parent / "checksums.jsonl").unlink()
+    rewrite_facts(tmp_path / "run-006", unknown=1)
+    rewrite_facts(tmp_path / "run-007", index=[])
+    is_file = Path.is_file
+
+    def forbidden(path: Path) -> bool:
+        if path.parent.name == "run-008":
+            raise PermissionError(13, "Permission denied")
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", forbidden)
+    found = as_json(capsys, str(tmp_path))
+    kept = {run["id"] for one in found["series"] for run in one["runs"]}
+    left = {one["run"] for one in found["left_out"]}
+    assert "run-000" in kept and kept | left == {f"run-{number:03d}" for number in range(9)}
+    assert {"run-001", "run-002", "run-003", "run-004", "run-006", "run-007"} <= left
+    assert main(["report", str(tmp_path / "run-006")]) == 2
+    assert "0000.parquet" in capsys.readouterr().err
+
+
+def test_what_a_folder_is_called_changes_no_figure(tmp_path: Path) -> None:
+    for name in ("output_tokens=5", "x*", "xx", "y?", "[ab]", "a"):
+        folder = tmp_path / name
+        files = [s.path for s in read_run(run_at(folder, 0, 500.0, 600.0)).sources if isinstance(s, TrialFile)]
+        rows = trial_rows(files)
+        assert sorted(rows) == files
+        tokens = {
+            file: sum(pq.ParquetFile(file).read(["output_tokens"])["output_tokens"].to_pylist()) for file in files
+        }
+        assert {file: row.output_tokens for file, row in rows.items()} == tokens, name
+
+
+def test_an_ascii_terminal_gets_a_history_too(shifted: Path) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "profiler.cli", "history", str(shifted), "--metric", "e2el_p50"]
+    found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True, text=True)
+    assert found.stdout.isascii() and "% from run-006 on" in found.stdout
+    assert "is not looked at: `report RUN` does" in found.stdout

@@ -1,6 +1,7 @@
 """Stored files that are not what was written: named, left out, reported; a run without checksums still opens."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,3 +163,33 @@ def test_report_verifies(run: Path, capsys: pytest.CaptureFixture[str], monkeypa
     assert main(["report", str(run), "--verify"]) == 2
     said = capsys.readouterr().err
     assert "none of its trials can be read: 0000.parquet" in said and len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("at", ["os.replace", "profiler.records.checksums.append_line"])
+def test_a_kill_while_a_file_is_written_anew_is_no_damage(at: str, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_ending(run, "interrupted", complete=False)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(at, killed)
+        write_ending(run, "all blocks done, as it should be")
+    assert read_run(run).notes == ()
+
+
+def test_a_list_of_files_elsewhere_is_not_followed(run: Path) -> None:
+    os.mkfifo(run / "fifo")
+    os.mkfifo(run.parent / "fifo")
+    with (run / "checksums.jsonl").open("a") as file:
+        for name in ("/dev/zero", "../fifo", "fifo", "a/../../fifo", "\0"):
+            file.write(json.dumps({"file": name, "bytes": 0, "sha256": "x"}) + "\n")
+        file.write('{"file": "a", "bytes": Infinity, "sha256": ""}\n' + "[" * 200_000 + "\n")
+    found = checksums.differences(run, verify=True)
+    assert found == {"fifo": "fifo: is no regular file"}
+    (run / "checksums.jsonl").unlink()
+    os.mkfifo(run / "checksums.jsonl")
+    os.mkfifo(run / "trials" / "0099.parquet")
+    os.mkfifo(run / "ending.json")
+    read = read_run(run, verify=True)
+    assert (len(read.sources), read.damaged) == (6, ("0099.parquet: is no regular file",))

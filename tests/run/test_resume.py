@@ -1,5 +1,6 @@
 """A run that was stopped goes on: the same trials, the same table."""
 
+import io
 import json
 import subprocess
 import sys
@@ -8,12 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from benchmarks.resume import killed_run, table_of
 from benchmarks.resume_run import RUN, begin, go_on, small_scenario
 from profiler.cli import main
+from profiler.commands.profile import _print
 from profiler.errors import UserError
+from profiler.profile import Finished
 from profiler.records.lock import held
+from profiler.records.store import read_run
+from profiler.resume import _say
 from profiler.scenario import UntilConfig
 from profiler.unfinished import differences, unfinished
 
@@ -32,6 +38,18 @@ def test_what_is_missing_or_damaged_is_run_again_and_nothing_else(tmp_path: Path
     assert table_of(run) == wanted
     go_on(run, again.append)
     assert len(again) == 6
+
+
+def test_what_a_run_is_called_does_nothing_to_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = begin(tmp_path / "\x1b[2J", small_scenario(blocks=1))
+    (run / "trials" / "0099\x1b[2J.parquet").write_bytes(b"")
+    console = Console(file=io.StringIO(), force_terminal=False)
+    _say(unfinished(run), console)
+    _print(Finished(run, "gone: \x1b[2J"), read_run(run), None)
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue() + capsys.readouterr().out
+    assert "run again, since damaged: 0099?[2J.parquet" in said and "gone: ?[2J" in said
+    assert "\x1b" not in said
 
 
 def test_another_machine_or_version_is_said() -> None:
@@ -120,7 +138,10 @@ def test_a_run_that_another_process_writes_is_refused(tmp_path: Path, capsys: py
     run = begin(tmp_path, small_scenario(blocks=1))
     code = f"""
 from pathlib import Path
+from profiler.profile import Finished
 from profiler.records.lock import held
+from profiler.records.store import read_run
+from profiler.resume import _say
 with held(Path({str(run)!r})):
     print("held", flush=True)
     input()

@@ -38,16 +38,18 @@ class Events:
             until=None if outline.until is None else outline.until.model_dump(),
             not_measured=dict(outline.not_measured),
         )
+        self._events.measuring(True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """`run_finished` comes with the result."""
+        self._events.measuring(False)
 
     def trial_found(self, source: StoredTrial | TrialFile) -> None:
         """A trial is there from before."""
-        self._state.learn(source)
+        self._state.trial_found(source)
 
     def trial_started(self, planned: PlannedTrial) -> None:
         """A trial begins."""

@@ -27,8 +27,20 @@ def frame(state: RunState, now_ns: int, width: int, height: int, *, ascii_only: 
     lines: list[Line] = [*head, *gap, *found, *gap, *((line, "") for line in foot)]
     text = Text(no_wrap=True, overflow="crop", end="")
     for number, (line, style) in enumerate(lines[:height]):
-        text.append(("\n" if number else "") + (set_cell_size(line, width) if cell_len(line) > width else line), style)
+        text.append(("\n" if number else "") + _fitted(_in_ascii(line) if ascii_only else line, width), style)
     return text
+
+
+def _in_ascii(line: str) -> str:
+    return line.replace("±", "+-").encode("ascii", "replace").decode()
+
+
+def _fitted(line: str, width: int) -> str:
+    """At most `width` cells of the line. A word that is cut would be another figure: it goes whole."""
+    if cell_len(line) <= width:
+        return line
+    kept = set_cell_size(line, width)
+    return kept if line[len(kept) : len(kept) + 1] == " " else kept[: kept.rfind(" ") + 1].rstrip()
 
 
 def _head(state: RunState, now_ns: int, width: int, ascii_only: bool) -> list[Line]:
@@ -65,4 +77,5 @@ def _left(state: RunState, now_ns: int) -> str:
     said = "time left not known yet" if left_s is None else f"about {seconds(left_s)} left"
     if state.time.first_ns is None:
         return said
-    return f"{said}, at most {seconds(max(0.0, 60 * until.max_minutes - (now_ns - state.time.first_ns) / 1e9))}"
+    passed_s = state.earlier_s + (now_ns - state.time.first_ns) / 1e9
+    return f"{said}, at most {seconds(max(0.0, 60 * until.max_minutes - passed_s))}"

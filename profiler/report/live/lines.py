@@ -12,6 +12,7 @@ from profiler.records.store import StoredTrial, TrialFile
 from profiler.report.live.outline import Outline
 from profiler.report.live.state import RunState
 from profiler.report.live.words import place, seconds
+from profiler.report.live.writer import Writer
 from profiler.report.text import printable
 
 _EVERY_NS = 5_000_000_000
@@ -22,7 +23,7 @@ class Lines:
 
     def __init__(self, console: Console, outline: Outline) -> None:
         """Of a run; nothing is said before `_EVERY_NS` have passed."""
-        self._console, self._state = console, RunState(outline)
+        self._writer, self._state = Writer(console.file), RunState(outline)
         self._last_ns = time.monotonic_ns()
 
     def __enter__(self) -> Self:
@@ -32,7 +33,8 @@ class Lines:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing is to be put in order."""
+        """The last lines come before the result, or not at all."""
+        self._writer.close()
 
     def trial_found(self, source: StoredTrial | TrialFile) -> None:
         """A trial is there from before."""
@@ -62,4 +64,4 @@ class Lines:
         outline = self._state.outline
         done = f"{trial.requests}/{outline.requests_per_trial} req {rate_hz:.0f} tok/s"
         line = f"{place(outline, trial.planned)} {printable(trial.planned.arm)} {done}{left}"
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._writer.offer(line)  # a line for which there is no room is not missed

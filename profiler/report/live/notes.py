@@ -35,7 +35,8 @@ def _verdicts(state: RunState) -> str:
     guards: dict[str, list[str]] = {}
     for (guard, said), count in sorted(dict(state.verdicts).items()):
         guards.setdefault(printable(guard), []).append(f"{count} {said}")
-    return "; ".join(f"{guard} {', '.join(said)}" for guard, said in guards.items())
+    since = " (since the run was gone on with)" if guards and state.outline.before else ""
+    return "; ".join(f"{guard} {', '.join(said)}" for guard, said in guards.items()) + since
 
 
 def _memory(state: RunState) -> str:

@@ -58,6 +58,7 @@ class RunState:
         self.verdicts: Counter[tuple[str, str]] = Counter()
         self.finished = outline.before
         self.time = TimeLeft(outline)
+        self.earlier_s = 0.0  # that trials took before this process began
         self._trials: list[TrialMetrics] = []
 
     def trial_started(self, planned: PlannedTrial, now_ns: int) -> None:
@@ -106,6 +107,15 @@ class RunState:
         found = [arm.standing for arm in self.arms.values() if arm.standing is not None]
         blocks = [one.blocks + one.blocks_left for one in found if one.blocks_left is not None]
         return max(blocks) * self.outline.trials_per_block if blocks else None
+
+    def trial_found(self, source: StoredTrial | TrialFile) -> None:
+        """A trial is there from before; its time counts as that of the run.
+
+        Raises:
+            DamagedTrial: as `learn`.
+        """
+        self.earlier_s += (source.info.ended_ns - source.info.started_ns) / 1e9
+        self.learn(source)
 
     def learn(self, source: StoredTrial | TrialFile) -> TrialMetrics:
         """Take in a stored trial's figures, this process's or an earlier one's. Not for the event loop.

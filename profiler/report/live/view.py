@@ -1,6 +1,7 @@
 """The view in a terminal: drawn by a thread of its own, twice a second, off the event loop."""
 
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -31,7 +32,10 @@ class View:
         """The frame of now."""
         width, height = self._console.size
         ascii_only = self._console.options.ascii_only
-        return frame(self._state, time.monotonic_ns(), width, height - 1, ascii_only=ascii_only)
+        try:
+            return frame(self._state, time.monotonic_ns(), width, height - 1, ascii_only=ascii_only)
+        except Exception as error:  # noqa: BLE001 - a bug, and it is seen; the result is worth more than its view
+            return Text(ascii(error))
 
     def __enter__(self) -> Self:
         """Start showing."""
@@ -41,12 +45,13 @@ class View:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop, and give the terminal back as it was."""
-        self._live.stop()
+        """Stop, and give the terminal back as it was; one that has gone meanwhile takes no result with it."""
+        with suppress(OSError, ValueError):
+            self._live.stop()
 
     def trial_found(self, source: StoredTrial | TrialFile) -> None:
         """A trial is there from before."""
-        self._state.learn(source)
+        self._state.trial_found(source)
 
     def trial_started(self, planned: PlannedTrial) -> None:
         """A trial begins."""

@@ -47,7 +47,8 @@ def state_of(arms: tuple[str, ...] = ("none", "a"), **changed: object) -> RunSta
 
 
 def lines_of(state: RunState, width: int, height: int) -> list[str]:
-    return frame(state, 8 * S, width, height).plain.split("\n")
+    now_ns = 8 * S if state.time.first_ns else 0
+    return frame(state, now_ns, width, height).plain.split("\n")
 
 
 def test_80_by_24_shows_where_the_run_is_and_each_arm_beside_the_baseline() -> None:
@@ -118,3 +119,37 @@ def test_before_the_first_trial_it_warms_up() -> None:
     state = RunState(outline())
     state.trial_started(PlannedTrial(0, 0, "none", 1), 0)
     assert "block 1/4 trial 1/12: none, again, 0/10 requests" in "\n".join(lines_of(state, 80, 24))
+
+
+@pytest.mark.parametrize("ascii_only", [True, False])
+@pytest.mark.parametrize("width", range(1, 90))
+def test_no_figure_is_cut(width: int, ascii_only: bool) -> None:
+    state = state_of(("none", "é" * 14))
+    for arm in state.arms.values():
+        arm.tokens, arm.seconds, arm.ttft_ms, arm.answered = 55555, 1.0, 12346.0, 1
+    assert state.trial is not None
+    state.trial.requests = 0
+    lines = frame(state, 8 * S, width, 24, ascii_only=ascii_only).plain.split("\n")
+    rows = [line for line in lines if line[:3] in ("> n", "  n", "> ?", "  ?", "> \u00e9", "  \u00e9")]
+    figures = [word for row in rows for word in row[2:].split() if word.isdecimal()]
+    assert set(figures) <= {"55555", "12346"}
+    assert ("12346" in figures) == (width >= 22) and ("55555" in figures) == (width >= 14)
+
+
+def test_an_ascii_terminal_gets_ascii() -> None:
+    page = frame(state_of(("none", "é")), 8 * S, 80, 24, ascii_only=True).plain
+    assert page.isascii() and " +-" in page
+
+
+def test_time_before_a_resume_counts_as_the_run_s() -> None:
+    until = UntilConfig(metric="e2el_mean", half_width=0.02, min_blocks=2)
+    state = RunState(outline(until=until, blocks=None))
+    found = trial(0, 0, "none", [request(i) for i in range(10)])
+    state.trial_found(replace(found, info=replace(found.info, started_ns=0, ended_ns=600 * S)))
+    state.trial_started(PlannedTrial(1, 0, "a", 0), 0)
+    assert ", at most 20:00" in "\n".join(lines_of(state, 80, 24))
+
+
+def test_verdicts_of_before_a_resume_are_not_counted_and_it_says_so() -> None:
+    assert "since the run was gone on with" not in "\n".join(lines_of(state_of(), 80, 24))
+    assert "(since the run was gone on with)" in " ".join("\n".join(lines_of(state_of(before=3), 80, 24)).split())

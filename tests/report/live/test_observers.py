@@ -139,7 +139,7 @@ def test_ctrl_c_leaves_the_terminal_in_order_and_the_rest_can_be_run(tmp_path: P
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is there again
     assert shown.rindex("\x1b[2K") > shown.rindex("block 1/2 trial")  # and the view is gone
 
-    again = EventConsole(io.StringIO())
+    again = EventConsole(said_again := io.StringIO())
 
     async def rest() -> None:
         with open_meters() as meters:
@@ -147,8 +147,7 @@ def test_ctrl_c_leaves_the_terminal_in_order_and_the_rest_can_be_run(tmp_path: P
             await execute(await going_on(unfinished(path), sets, bench, {}), again)
 
     asyncio.run(rest())
-    stream = again._stream
-    assert isinstance(stream, io.StringIO)
+    stream = said_again
     events = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert events[0]["finished_trials"] == 2
     assert [event["trial"] for event in events if event["event"] == "trial_finished"] == [2, 3, 4, 5]
@@ -179,3 +178,12 @@ def test_a_saturation_sweep_tells_of_its_probes() -> None:
     probe, closed = (json.loads(line) for line in stream.getvalue().splitlines())
     assert (probe["event"], probe["arm"], probe["rate_hz"], probe["good_share"]) == ("probe_finished", "a", 3.5, 0.5)
     assert closed["rate_hz"] is None and closed["good_share"] is None
+
+
+def test_a_terminal_that_cannot_show_it_all_takes_no_result_along(tmp_path: Path) -> None:
+    ascii_terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    console = Console(file=ascii_terminal, force_terminal=True, width=80, height=24)
+    assert read_run(run_with(console, tmp_path)).complete
+    closed = Console(file=io.StringIO(), force_terminal=True, width=80, height=24)
+    with View(closed, outline()):
+        closed.file.close()
