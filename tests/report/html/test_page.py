@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from profiler.analysis.pictures.memory import MemoryBars
 from profiler.report.html.page import SECTIONS
+from profiler.report.html.pictures import memory
 from tests.gate.stored import stored_run
 from tests.meters.test_metered_run import metered_run
 from tests.report.html.made import modelled
@@ -198,3 +200,22 @@ def test_a_metered_run_draws_its_power_and_claims_its_energy(tmp_path: Path, mon
     )
     assert "GPU J/token" in {panel["metric"] for panel in data_of(page)["pictures"]["forest"]["panels"]}
     assert len(figure(page, "power").one("table").rows()) == 12
+
+
+def test_a_p99_of_few_requests_is_marked_and_the_mark_is_explained(page: Element) -> None:
+    found = figure(page, "ecdf")
+    assert found.one("table").rows()[0][6].endswith("*")
+    assert "*: fewer than 459 requests: the sample's p99" in found.one("figcaption").text
+
+
+def test_memory_is_called_what_it_is() -> None:
+    assert memory._caption((MemoryBars("RSS, peak", ()),)).startswith(
+        "RSS, peak: the most that an arm's processes held"
+    )
+    assert "role" in memory._caption((MemoryBars("PSS", ()),))
+
+
+def test_arms_whose_names_differ_only_at_their_end_are_told_apart(tmp_path: Path) -> None:
+    long = ["x" * 79 + end for end in "ab"]
+    page = read_page(stored_run(tmp_path / "r", {"none": 500.0, long[0]: 600.0, long[1]: 700.0}, blocks=1))
+    assert [arm["name"] for arm in data_of(page)["arms"]] == ["none", *long]
