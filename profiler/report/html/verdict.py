@@ -98,14 +98,12 @@ def _turned(
 
 
 def _also(taxes: Mapping[str, Tax]) -> str:
-    """The claims on the other metrics in short: "a tax on memory +172 MiB, CPU s/trial +2.1"."""
+    """The claims on the other metrics in short: "a tax on memory, CPU s/trial"; the table of all taxes has their figures."""
     found = dict[str, list[str]]()
     for key, words in SHOWN.items():
         if key not in HEADLINES and key in taxes and taxes[key].claimed:
-            name, _, unit = words.strip().partition(", ")
             role = "CPU of " if key.startswith(BY_ROLE) else ""
-            size = f"{signed(taxes[key].absolute)[0]} {unit}".rstrip()
-            found.setdefault(taxes[key].verdict, []).append(f"{role}{name} {size}")
+            found.setdefault(taxes[key].verdict, []).append(role + words.strip().split(",")[0])
     return "; ".join(f"a {kind} on {', '.join(said)}" for kind, said in found.items())
 
 
