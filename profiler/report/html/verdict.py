@@ -98,7 +98,7 @@ def _turned(
 
 
 def _also(taxes: Mapping[str, Tax]) -> str:
-    """The claims on the other metrics in short: "a tax on memory, CPU s/trial"; the table of all taxes has their figures."""
+    """The claims on the other metrics in short: "a tax on memory, CPU s/trial"; their figures are in the tax table."""
     found = dict[str, list[str]]()
     for key, words in SHOWN.items():
         if key not in HEADLINES and key in taxes and taxes[key].claimed:
