@@ -29,7 +29,8 @@ from profiler.analysis.stats.bootstrap import quantile_estimates
 from profiler.analysis.stats.distributions import t_quantile
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-_MORE_IS_BETTER = (TOKENS_PER_S,)
+MORE_IS_BETTER = (TOKENS_PER_S,)
+"""Metrics of which less is the tax."""
 _ALPHA = 0.05
 _POWER = 0.8
 # Of the bootstrap's draws: the same run gives the same report.
@@ -54,6 +55,11 @@ class Tax:
     verdict: Claim
     mde: float
     mde_relative: float | None
+
+    @property
+    def claimed(self) -> bool:
+        """Whether it is called a tax or a saving."""
+        return self.verdict in ("tax", "saving")
 
 
 @dataclass(frozen=True)
@@ -160,7 +166,7 @@ def _claim(name: str, mine: Estimates, floor: Estimates | None, p_holm: float) -
     # Without an A/A nobody knows what equal arms look like here: nothing is claimed.
     limit = math.inf if aa is None else noise_floor(aa.interval())
     interval = tax.interval()
-    return verdict(_loss(interval) if name in _MORE_IS_BETTER else interval, limit)
+    return verdict(_loss(interval) if name in MORE_IS_BETTER else interval, limit)
 
 
 def _loss(interval: Interval) -> Interval:

@@ -179,7 +179,7 @@ def _claimed_ms(found: Mapping[str, Mapping[str, Tax]]) -> dict[tuple[str, str],
         (arm, name): tax.absolute
         for arm, mine in found.items()
         for name, tax in mine.items()
-        if name.startswith(LATENCIES) and tax.verdict in ("tax", "saving")
+        if name.startswith(LATENCIES) and tax.claimed
     }
 
 

@@ -59,7 +59,7 @@ def run_repeat(setting: Setting, truth: Truth, seed: int) -> Repeat:
     aa = [Statement(AA, "measured", m, 0.0, floor[f"{m}.mean"].absolute.interval()) for m in METRICS]
     return Repeat(
         statements=(*entries, *aa),
-        null_claimed=any(tax.verdict in ("tax", "saving") for tax in null.values()),
+        null_claimed=any(tax.claimed for tax in null.values()),
         null_significant=found[NULL]["e2el_ms.mean"].p_value < 0.05,
         found_direct=direct is not None and direct.low > 0,
         found_measured=small is not None and small.low > 0,

@@ -20,7 +20,7 @@ from profiler.records.store import StoredRun
 from profiler.report.categories_table import print_categories
 from profiler.report.formats import FORMATS, formatted
 from profiler.report.html.page import page_of
-from profiler.report.html.write import put_page
+from profiler.report.html.write import print_page, put_page
 from profiler.report.more import print_more
 from profiler.report.schema import schema_text
 from profiler.report.terminal import print_place, print_result
@@ -61,6 +61,7 @@ class _Schema(argparse.Action):
 
 def _run(options: argparse.Namespace) -> int:
     if options.more:
+        _check_several(options)
         return show_scale([options.path, *options.more], options.size, options.format, options.html)
     if options.size:
         raise UserError("--size: is for several runs at different model sizes: name them all")
@@ -80,7 +81,11 @@ def _run(options: argparse.Namespace) -> int:
         show_sweep(result, options.tax, options.format, Console())
         return 0
     if options.format != "terminal":
-        print(formatted(result, options.format, harmful, categories=options.categories), end="")
+        text = formatted(result, options.format, harmful, categories=options.categories)
+        if options.format == "html":
+            print_page(text)
+        else:
+            print(text, end="")
         return 0
     console = Console()
     print_result(result, console)
@@ -91,6 +96,17 @@ def _run(options: argparse.Namespace) -> int:
         put_page(page_of(result, harmful), result.run.path, options.html, console)
     print_place(result, console)
     return 0
+
+
+def _check_several(options: argparse.Namespace) -> None:
+    """Refuse what is of one run.
+
+    Raises:
+        UserError: the flag.
+    """
+    asked = {"--harmful": options.harmful, "--categories": options.categories, "--verify": options.verify}
+    if given := [flag for flag, value in asked.items() if value]:
+        raise UserError(f"{given[0]}: is for one run: leave it out, or name one run alone")
 
 
 def _check(options: argparse.Namespace, run: StoredRun) -> None:

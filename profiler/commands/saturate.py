@@ -16,7 +16,7 @@ from profiler.errors import UserError
 from profiler.percent import share_flag
 from profiler.records.store import StoredRun, read_run
 from profiler.report.html.saturation_page import saturation_page_of
-from profiler.report.html.write import put_page
+from profiler.report.html.write import print_page, put_page
 from profiler.report.saturation import print_saturation, saturation_json
 from profiler.report.text import printable
 from profiler.saturation.probe import Goal
@@ -63,7 +63,7 @@ def show_saturation(run: StoredRun, how: str, html: Path | None = None) -> None:
     if how == "json":
         print(json.dumps(saturation_json(result), indent=2))
     elif how == "html":
-        print(saturation_page_of(result), end="")
+        print_page(saturation_page_of(result))
     else:
         console = Console()
         print_saturation(result, console)

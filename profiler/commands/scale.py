@@ -14,7 +14,7 @@ from profiler.commands.stored import profiled
 from profiler.engines.model_size import PARAMETERS
 from profiler.errors import UserError
 from profiler.report.html.scale_page import scale_page_of
-from profiler.report.html.write import put_page
+from profiler.report.html.write import print_page, put_page
 from profiler.report.markdown import MarkdownConsole
 from profiler.report.scale import print_scale, scale_json
 
@@ -40,7 +40,7 @@ def show_scale(paths: Sequence[Path], sizes: Sequence[str], how: str, html: Path
         print(json.dumps(scale_json(found), indent=2))
         return 0
     if how == "html":
-        print(scale_page_of(found), end="")
+        print_page(scale_page_of(found))
         return 0
     console = Console() if how == "terminal" else MarkdownConsole()
     print_scale(found, console)

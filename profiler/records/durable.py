@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ def put(path: Path, write: Callable[[Path], None], before: Callable[[Fingerprint
     Raises:
         OSError: the disk is full or not writable; whatever was at `path` before stays.
     """
-    scratch = path.with_suffix(".partial")
+    # A name that nothing else has; what a crash leaves of it is tidied by its suffix.
+    scratch = path.with_name(f".{secrets.token_hex(8)}.partial")
     try:
         write(scratch)
         _sync(scratch)

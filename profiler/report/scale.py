@@ -11,6 +11,7 @@ from profiler.analysis.blocks import TOKENS_PER_S
 from profiler.analysis.scale import Point, PowerLaw, Scale, ScaledTax
 from profiler.report.attribution import interval_json
 from profiler.report.numbers import percent_with_range, with_range
+from profiler.report.recorded import recorded_note
 from profiler.report.text import plain
 
 WORDS = {
@@ -34,12 +35,32 @@ def size_text(parameters: float) -> str:
     return f"{parameters:.3g}"
 
 
+def invalid_runs(found: Scale) -> tuple[str, ...]:
+    """Runs in the fit that broke a rule of a valid measurement, each with its rules."""
+    return tuple(
+        f"{one.result.run.path.name}: "
+        + "; ".join(f"{f.arm}: {f.text.removeprefix('INVALID: ')}" for f in one.result.findings if f.invalid)
+        for one in found.runs
+        if not one.result.valid
+    )
+
+
+def recorded_notes(found: Scale) -> tuple[str, ...]:
+    """What is to be known of a run whose text or verdicts were not real."""
+    said = [(one.result.run.path.name, recorded_note(one.result.run.manifest)) for one in found.runs]
+    return tuple(f"{name}: {note}" for name, note in said if note)
+
+
 def print_scale(found: Scale, console: Console) -> None:
     """Print what was run, a table an arm, then what each metric's tax does as models grow."""
     console.print("[bold]Tax against the size of the model[/]")
     for one in found.runs:
         name, model = one.result.run.path.name, one.result.run.manifest["facts"].get("model", "?")
         console.print(f" {size_text(one.parameters)}: {plain(name)}, {plain(model)}", highlight=False, soft_wrap=True)
+    for text in invalid_runs(found):
+        console.print(f"[bold red]INVALID:[/] {plain(text)}: do not use this fit", highlight=False)
+    for text in recorded_notes(found):
+        console.print(f"[bold yellow]{plain(text)}[/]", highlight=False)
     for arm, metrics in found.arms.items():
         if metrics:
             console.print(_table(arm, metrics))
@@ -118,7 +139,7 @@ def scale_json(found: Scale) -> dict[str, Any]:
             arm: {metric: _scaled_json(metric, one) for metric, one in metrics.items()}
             for arm, metrics in found.arms.items()
         },
-        "warnings": list(found.warnings),
+        "warnings": [*recorded_notes(found), *found.warnings],
     }
 
 

@@ -68,7 +68,7 @@ def _cells(tax: Tax) -> tuple[str, str, str]:
     relative = "-"
     if tax.relative is not None and tax.relative_ci95 is not None:
         relative = escape(percent_with_range(tax.relative, tax.relative_ci95))
-    if tax.verdict in ("tax", "saving"):
+    if tax.claimed:
         return f"[bold]{absolute}[/]", f"[bold]{relative}[/]", f"[bold]{tax.verdict}[/]"
     return absolute, relative, tax.verdict
 

@@ -102,6 +102,38 @@ def test_arms_are_switched_off_and_on(browser: Browser, pages: dict[str, Path]) 
         assert heard.errors == [] and heard.console == []
 
 
+_WHISKERS = """([key, data]) => [draw[key](data, { width: 600, on: () => true })].flatMap((drawn) =>
+  [...drawn.querySelectorAll("[aria-label=link] path, [aria-label=area] path")].map((path) => {
+    const at = path.getAttribute("d").match(/-?[0-9.]+/g).map(Number);
+    const spread = (part) => Math.max(...part) - Math.min(...part);
+    return Math.max(spread(at.filter((_, i) => i % 2 === 0)), spread(at.filter((_, i) => i % 2 === 1)));
+  }))"""
+_FREE = {
+    "load_latency": {"panels": [{"metric": "E2EL", "slo": None, "points": [
+        {"arm": 1, "rate": 1, "q": "p50", "ms": [10, None, None]},
+        {"arm": 1, "rate": 2, "q": "p50", "ms": [99, 9, 500]}]}]},
+    "fractions": {"own": 0.5, "asked": None, "points": [
+        {"arm": 1, "harmful": share, "ms": [9, None, None]} for share in (0, 1)]},
+    "front": {"points": [
+        {"arm": 1, "tax": [9, None, None], "share": [0.5, None, None], "front": True},
+        {"arm": 2, "tax": [90, 80, 99], "share": [0.5, 0.4, 0.6], "front": True}]},
+    "scale": {"panels": [{"title": "t", "percent": False, "laws": [], "points": [
+        {"arm": 1, "size": 1e8, "tax": [9, None, None]}, {"arm": 1, "size": 1e9, "tax": [90, 80, 99]}]}]},
+    "waterfall": {"panels": [{"arm": 1, "metric": "E2EL", "steps": [
+        {"entry": "direct", "start": 0, "end": 9, "reach": None, "said": "9"}]}]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", _FREE)
+def test_an_end_that_the_data_do_not_bound_is_drawn_to_the_edge(
+    browser: Browser, pages: dict[str, Path], key: str
+) -> None:
+    """A whisker of no length would be certainty."""
+    with opened(browser, pages["full"]) as (page, heard):
+        assert page.evaluate(_WHISKERS, [key, _FREE[key]])[0] > 120
+        assert heard.errors == []
+
+
 def test_on_paper_nothing_is_folded_away(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
     with opened(browser, pages["full"]) as (page, heard):
         page.pdf(path=tmp_path / "page.pdf")

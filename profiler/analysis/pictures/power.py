@@ -44,17 +44,22 @@ class TrialPower:
 
 @dataclass(frozen=True)
 class Power:
-    """Every trial that was read; `points` by source and time, at most so many that a page can hold them."""
+    """Every trial that was read; `points` by source and time, at most so many that a page can hold them.
+
+    `breaks_s`: where the clock fell, as it does over a restart of the machine before a resume; what follows is drawn
+    from there on, as nobody knows the time between.
+    """
 
     windows: tuple[Window, ...]
     points: tuple[PowerPoint, ...]
     trials: tuple[TrialPower, ...]
+    breaks_s: tuple[float, ...] = ()
 
 
 def power(result: RunResult) -> Power:
     """The GPUs' power as sampled, and the CPU's from the growth of its energy counter. Longer runs are averaged."""
     loaded = []
-    for source in sorted(result.run.sources, key=lambda one: one.info.started_ns):
+    for source in sorted(result.run.sources, key=lambda one: one.info.index):
         try:
             loaded.append((source.info, source.load(("index",)).samples))
         except DamagedTrial:  # the report names it
@@ -62,10 +67,10 @@ def power(result: RunResult) -> Power:
     if not loaded:
         return Power((), (), ())
     spans_ns = [_window_ns(info, samples) for info, samples in loaded]
-    zero_ns = min(began for began, _ in spans_ns)
+    zeros_ns, breaks_s = _zeros(spans_ns)
     windows = [
         Window(info.arm, (began - zero_ns) / 1e9, (ended - zero_ns) / 1e9)
-        for (info, _), (began, ended) in zip(loaded, spans_ns, strict=True)
+        for (info, _), (began, ended), zero_ns in zip(loaded, spans_ns, zeros_ns, strict=True)
     ]
     found = [
         (name, trial, series)
@@ -78,12 +83,25 @@ def power(result: RunResult) -> Power:
     return Power(
         tuple(windows),
         tuple(
-            PowerPoint(name, trial, (t_ns - zero_ns) / 1e9, watts)
+            PowerPoint(name, trial, (t_ns - zeros_ns[trial]) / 1e9, watts)
             for name, trial, series in found
             for t_ns, watts in zip(*_thinned(series, step), strict=True)
         ),
         tuple(TrialPower(name, trial, float(s.value.mean()), float(s.value.max())) for name, trial, s in found),
+        breaks_s,
     )
+
+
+def _zeros(spans_ns: Sequence[tuple[int, int]]) -> tuple[list[int], tuple[float, ...]]:
+    """What to take from the times of each trial, and after how many seconds the clock fell."""
+    zeros, breaks = [spans_ns[0][0]], list[float]()
+    for (last_began, last_ended), (began, _) in zip(spans_ns, spans_ns[1:], strict=False):
+        if began < last_began:
+            breaks.append((last_ended - zeros[-1]) / 1e9)
+            zeros.append(began - (last_ended - zeros[-1]))
+        else:
+            zeros.append(zeros[-1])
+    return zeros, tuple(breaks)
 
 
 def _window_ns(info: TrialInfo, samples: Samples | None) -> tuple[int, int]:

@@ -32,7 +32,6 @@ def limits(result: RunResult) -> Limits:
     findings = [(f.invalid, f"{f.arm}: {f.text.removeprefix('INVALID: ')}") for f in result.findings]
     note, isolation = recorded_note(result.run.manifest), isolation_note(result.run.manifest)
     warm_up = [f"Warm-up: {result.warm_up.why}."] if result.warm_up.blocks else []
-    absent = result.run.manifest.get("not_measured", {})
     return Limits(
         tuple(text for invalid, text in findings if invalid),
         (
@@ -41,8 +40,13 @@ def limits(result: RunResult) -> Limits:
             *result.warnings,
             *(text for invalid, text in findings if not invalid),
         ),
-        tuple(f"{absence_word(name)}: {why}" for name, why in absent.items()),
+        absent(result.run.manifest),
     )
+
+
+def absent(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the machine has not measured, and why."""
+    return tuple(f"{absence_word(name)}: {why}" for name, why in (manifest.get("not_measured") or {}).items())
 
 
 def facts(run: StoredRun, sizes: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -89,16 +93,22 @@ def scenario(run: StoredRun) -> list[str]:
 
 def place(run: StoredRun) -> str:
     """The run as it is named on a command line."""
-    return shlex.quote(f"results/{printable(run.path.name)}")
+    return shlex.quote(printable(run.path))
 
 
-def commands(run: StoredRun, verb: str) -> list[tuple[str, str]]:
-    """What to type, and what it does. `verb` made the run."""
-    name = place(run)
-    commit = run.manifest.get("git_commit")
-    checkout = [(f"git checkout {shlex.quote(printable(commit))}", "the program as it was")] if commit else []
+def commands(run: StoredRun, verb: str, flags: str = "") -> list[tuple[str, str]]:
+    """What to type, and what it does. `verb` made the run, `flags` are the report's."""
     return [
-        *checkout,
+        *_checkout(run.manifest.get("git_commit")),
         (f"alignment-tax {verb} --scenario scenario.yaml", "the same run again, the scenario below saved so"),
-        (f"alignment-tax report {name}", "this report from the stored run"),
+        (f"alignment-tax report {place(run)}{flags}", "this report from the stored run"),
     ]
+
+
+def _checkout(commit: object) -> list[tuple[str, str]]:
+    """A `+` after the commit: the program had changes that nobody can check out."""
+    if not commit:
+        return []
+    said = printable(commit)
+    what = "the program as it was" + (", but for local changes that are not stored" if said.endswith("+") else "")
+    return [(f"git checkout {shlex.quote(said.removesuffix('+'))}", what)]

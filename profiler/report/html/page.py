@@ -59,7 +59,7 @@ def page_of(result: RunResult, harmful: float | None) -> str:
         tables=groups(_blocks(result, harmful)),
         groups=method.facts(run, sizes),
         notes=meter_notes(run.manifest),
-        commands=method.commands(run, "profile"),
+        commands=method.commands(run, "profile", "" if harmful is None else f" --harmful {100 * harmful:.12g}%"),
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from profiler.report.html.document import Heading, document
 from profiler.report.html.method import Limits
 from profiler.report.html.parts import Section
 from profiler.report.html.pictures import scale
-from profiler.report.scale import sentence, size_text
+from profiler.report.scale import invalid_runs, recorded_notes, sentence, size_text
 
 _SIZES = Section("sizes", "Tax against size", "What the guards cost as the model grows.", ())
 
@@ -32,7 +32,8 @@ def scale_page_of(found: Scale) -> str:
             (place, arm, [sentence(metric, one) for metric, one in mine.items()])
             for place, (arm, mine) in enumerate(found.arms.items())
         ],
-        limits=Limits((), found.warnings, ()),
+        limits=Limits(invalid_runs(found), found.warnings, ()),
+        notes_of_runs=recorded_notes(found),
         tables=[],
         groups=[("Runs", list(named.items())), *method.facts(run, {})],
         notes=[],

@@ -18,11 +18,7 @@ class Cell:
     absolute: str = ""
     relative: str = ""
     verdict: str = ""
-
-    @property
-    def claimed(self) -> bool:
-        """Whether it is a tax or a saving."""
-        return self.verdict in ("tax", "saving")
+    claimed: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,4 +46,4 @@ def _cell(tax: Tax) -> Cell:
     relative = ""
     if tax.relative is not None and tax.relative_ci95 is not None:
         relative = f"{percent_with_range(tax.relative, tax.relative_ci95)} %"
-    return Cell(with_range(tax.absolute, tax.ci95), relative, tax.verdict)
+    return Cell(with_range(tax.absolute, tax.ci95), relative, tax.verdict, tax.claimed)

@@ -1,7 +1,7 @@
 """Text from a run, made safe to show on a page: in one line, nothing invisible, not endless."""
 
 MOST = 1000
-NAME = 60
+NAME = 80
 """Characters of a name that are shown: arms and guards are named everywhere on the page."""
 
 

@@ -1,15 +1,18 @@
 """The verdict in a sentence an arm: what the tax table claims, put into words, and nothing that it does not."""
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from profiler.analysis.comparison import Tax
+from profiler.analysis.block_resources import BY_ROLE
+from profiler.analysis.comparison import MORE_IS_BETTER, Tax
 from profiler.analysis.figure import Figure
 from profiler.analysis.tax import ArmResult, RunResult
-from profiler.report.numbers import percent_with_range, signed
+from profiler.report.numbers import percent_with_range, signed, with_range
+from profiler.report.tax_table import SHOWN
 from profiler.scenario import BASELINE
 
-_CLAIMED = ("tax", "saving")
+_UNKNOWN = "interval not known"
 HEADLINES = {
     "ttft_ms.p50": ("TTFT p50", "ms", ("longer", "shorter")),
     "ttft_ms.p99": ("TTFT p99", "ms", ("longer", "shorter")),
@@ -19,7 +22,7 @@ HEADLINES = {
     "output_tokens_per_s.mean": ("throughput", "tok/s", ("higher", "lower")),
     "energy_j_per_token": ("GPU energy", "J/token", ("higher", "lower")),
 }
-"""What the first screen speaks of, where a run has it: name, unit, and the words for more and for less."""
+"""What the first screen speaks of in full, where a run has it: name, unit, and the words for more and for less."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +35,17 @@ class Claim:
 
 @dataclass(frozen=True)
 class ArmVerdict:
-    """One arm. `quiet` names the metrics on which nothing is claimed, `bought` what became of the prompts.
+    """One arm. `claims` are of the headline metrics, `also` of all others of the tax table.
 
-    `estimated`: there is a tax at all.
+    `quiet` names the headline metrics on which nothing is claimed, `bought` what became of the prompts; `estimated`:
+    there is a tax at all.
     """
 
     place: int
     name: str
     invalid: bool
     claims: tuple[Claim, ...]
+    also: str
     quiet: str
     estimated: bool
     bought: tuple[str, ...]
@@ -53,56 +58,74 @@ def verdicts(result: RunResult) -> list[ArmVerdict]:
 
 def _verdict(place: int, arm: ArmResult, result: RunResult) -> ArmVerdict:
     known = {key: arm.tax[key] for key in HEADLINES if key in arm.tax}
-    quiet = dict[str, list[str]]()
+    quiet, floor = dict[str, list[str]](), result.noise_floor
     for key, tax in known.items():
-        if tax.verdict not in _CLAIMED:
+        if not tax.claimed:
             quiet.setdefault(tax.verdict, []).append(HEADLINES[key][0])
     return ArmVerdict(
         place,
         arm.name,
         any(finding.invalid and finding.arm in (arm.name, BASELINE) for finding in result.findings),
-        tuple(Claim(tax.verdict, _claim(key, tax)) for key, tax in known.items() if tax.verdict in _CLAIMED),
+        tuple(Claim(tax.verdict, _claim(key, tax, floor.get(key))) for key, tax in known.items() if tax.claimed),
+        _also(arm.tax),
         "; ".join(f"{said} on {', '.join(names)}" for said, names in quiet.items()),
-        bool(known),
+        bool(arm.tax),
         tuple(_bought(arm)),
     )
 
 
-def _claim(key: str, tax: Tax) -> str:
-    """The estimate as more or less of it, "61 ms shorter [7, 115]", and relative as the table has it."""
+def _claim(key: str, tax: Tax, floor: Tax | None) -> str:
+    """The difference with the interval that decided, "6.1 % longer [5.2, 7.0], +30.4 ms".
+
+    Relative where tax and floor have that, as `profiler.analysis.comparison` decides; the words are the verdict's.
+    """
     name, unit, (more, less) = HEADLINES[key]
-    sign, word = (1, more) if tax.absolute >= 0 else (-1, less)
-    low, high = sorted(sign * end for end in tax.ci95)
-    size, low_said, high_said = (_unsigned(text) for text in signed(abs(tax.absolute), low, high))
-    relative = ""
-    if tax.relative is not None and tax.relative_ci95 is not None:
-        relative = f", {percent_with_range(tax.relative, tax.relative_ci95).split(' [')[0]} %"
-    return f"{name[:1].upper()}{name[1:]} is {size} {unit} {word} [{low_said}, {high_said}]{relative}"
+    up = (tax.verdict == "tax") != (key in MORE_IS_BETTER)
+    word, said = more if up else less, f"{name[:1].upper()}{name[1:]} is"
+    if tax.relative is None or tax.relative_ci95 is None or (floor is not None and floor.relative is None):
+        return f"{said} {_turned(with_range, up, tax.absolute, tax.ci95, f' {unit} {word}')}"
+    size = _turned(percent_with_range, up, tax.relative, tax.relative_ci95, f" % {word}")
+    return f"{said} {size}, {signed(tax.absolute)[0]} {unit}"
 
 
-def _unsigned(text: str) -> str:
-    return text.removeprefix("+")
+def _turned(
+    write: Callable[[float, tuple[float, float]], str], up: bool, centre: float, ends: tuple[float, float], word: str
+) -> str:
+    """The size of a rise or a fall without its sign, `word` before the interval."""
+    low, high = ends if up else (-ends[1], -ends[0])
+    size, interval = write(centre if up else -centre, (low, high)).replace("+", "").split(" ", 1)
+    return f"{size}{word} {interval}"
+
+
+def _also(taxes: Mapping[str, Tax]) -> str:
+    """The claims on the other metrics in short: "a tax on memory, CPU s/trial"; their figures are in the tax table."""
+    found = dict[str, list[str]]()
+    for key, words in SHOWN.items():
+        if key not in HEADLINES and key in taxes and taxes[key].claimed:
+            role = "CPU of " if key.startswith(BY_ROLE) else ""
+            found.setdefault(taxes[key].verdict, []).append(role + words.strip().split(",")[0])
+    return "; ".join(f"a {kind} on {', '.join(said)}" for kind, said in found.items())
 
 
 def _bought(arm: ArmResult) -> list[str]:
     if arm.benefit is None:
-        return []
-    success = arm.benefit.figures["attack_success"]
-    change = arm.benefit.against_baseline.get("harmful.attack_success")
-    found = []
-    if success.interval is not None:
-        found.append(f"{_share(success)} of harmful prompts got an answer{_points(change)}")
-    refused = arm.benefit.labels["benign"].either
-    if refused.interval is not None:
-        change = arm.benefit.against_baseline.get("benign.either")
-        found.append(f"{_share(refused)} of benign ones did not{_points(change)}")
-    return found
+        return ["what it bought: not measured: no figures of what became of the prompts"]
+    answered, refused = arm.benefit.figures["attack_success"], arm.benefit.labels["benign"].either
+    if answered.interval is None and refused.interval is None:
+        return [f"what it bought: not measured: {' and '.join(dict.fromkeys((answered.why, refused.why)))}"]
+    against = arm.benefit.against_baseline
+    return [
+        _became("harmful prompts", "got an answer", answered, against.get("harmful.attack_success")),
+        _became("benign prompts", "got no answer", refused, against.get("benign.either")),
+    ]
 
 
-def _share(figure: Figure) -> str:
+def _became(whose: str, what: str, figure: Figure, change: Figure | None) -> str:
     found = figure.interval
-    assert found is not None
-    return f"{100 * found.estimate:.0f} % [{100 * found.low:.0f}, {100 * found.high:.0f}]"
+    if found is None:
+        return f"how many {whose} {what}: not measured: {figure.why}"
+    ends = f"[{100 * found.low:.0f}, {100 * found.high:.0f}]" if math.isfinite(found.half_width) else f"({_UNKNOWN})"
+    return f"{100 * found.estimate:.0f} % {ends} of {whose} {what}{_points(change)}"
 
 
 def _points(change: Figure | None) -> str:
@@ -111,6 +134,6 @@ def _points(change: Figure | None) -> str:
         return ""
     found = change.interval
     if not math.isfinite(found.half_width):
-        return f" ({100 * found.estimate:+.0f} points against the baseline)"
+        return f" ({100 * found.estimate:+.0f} points against the baseline, {_UNKNOWN})"
     estimate, low, high = (round(100 * value) for value in (found.estimate, found.low, found.high))
     return f" ({estimate:+d} points [{low:+d}, {high:+d}] against the baseline)"

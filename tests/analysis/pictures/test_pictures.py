@@ -15,7 +15,7 @@ from profiler.analysis.pictures.fractions import fractions
 from profiler.analysis.pictures.front import benefit_front
 from profiler.analysis.pictures.load_latency import load_points
 from profiler.analysis.pictures.memory import memory_bars
-from profiler.analysis.pictures.power import power
+from profiler.analysis.pictures.power import _zeros, power
 from profiler.analysis.pictures.timelines import request_lines
 from profiler.analysis.pictures.waterfall import steps
 from profiler.analysis.stats import Interval
@@ -133,6 +133,15 @@ def test_power_is_that_of_each_trials_own_window(tmp_path: Path, monkeypatch: py
     for one in found.trials:
         assert one.mean_w == pytest.approx(360 if found.windows[one.trial].arm == "guard" else 300, abs=5)
         assert one.peak_w >= one.mean_w
+
+
+def test_two_boots_clocks_are_drawn_one_after_the_other() -> None:
+    """The second boot's clock is lower: in the order of time alone its trials would lie among the first's."""
+    spans = [(1000, 1100), (1100, 1200), (1050, 1150), (1200, 1300)]
+    zeros, breaks_s = _zeros([(began * 10**9, ended * 10**9) for began, ended in spans])
+    placed = [(began - zero // 10**9, ended - zero // 10**9) for (began, ended), zero in zip(spans, zeros, strict=True)]
+    assert placed == [(0, 100), (100, 200), (200, 300), (350, 450)]
+    assert breaks_s == (200.0,)
 
 
 def test_a_run_without_meters_has_no_power_and_no_roles(result: RunResult) -> None:

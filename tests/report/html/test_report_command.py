@@ -1,6 +1,10 @@
 """`alignment-tax report` and the page: where it goes, what it says, and where there is none."""
 
+import os
 import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +96,45 @@ def test_a_profile_leaves_a_page_at_its_end(run: Path, capsys: pytest.CaptureFix
     assert _shown(Finished(run, ""), Console()) == 0
     assert f"Page: {run.resolve() / 'report.html'}" in capsys.readouterr().out.splitlines()
     assert (run / "report.html").is_file()
+
+
+def test_a_pipe_or_a_link_stays_what_it_is_and_no_other_file_is_touched(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe, link, target, other = (tmp_path / name for name in ("pipe", "link.html", "target.html", "link.partial"))
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as reader:
+        read = reader.submit(pipe.read_text)
+        told(capsys, "report", run, "--html", pipe)
+        assert read.result().startswith("<!doctype html>")
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    target.write_text("old")
+    other.write_text("mine")
+    link.symlink_to(target)
+    told(capsys, "report", run, "--html", link)
+    assert link.is_symlink() and target.read_text().startswith("<!doctype html>") and other.read_text() == "mine"
+    assert [file.name for file in tmp_path.rglob("*.partial")] == ["link.partial"]
+
+
+@pytest.mark.parametrize("arguments", [("--format", "html"), ("--html", "/dev/stdout")])
+def test_standard_output_gets_the_page_in_utf_8_whatever_the_locale(
+    run: Path, tmp_path: Path, arguments: tuple[str, str]
+) -> None:
+    file = tmp_path / "out"
+    with file.open("wb") as out:
+        subprocess.run(
+            [sys.executable, "-m", "profiler.cli", "report", run, *arguments], stdout=out, check=True,
+            env={**os.environ, "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"},
+        )  # fmt: skip
+    said = file.read_bytes()
+    page = said[said.index(b"<!doctype html>") :].decode("utf-8")
+    assert "· 3 blocks ·" in page and "</html>" in page
+    assert arguments[0] == "--format" or b"What each arm did" in said
+
+
+@pytest.mark.parametrize("flags", [("--harmful", "2%"), ("--verify",), ("--categories",)])
+def test_flags_of_one_run_are_refused_of_several(
+    run: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...]
+) -> None:
+    said = told(capsys, "report", run, run, "--size", "a=1B", *flags, status=2)
+    assert f"{flags[0]}: is for one run" in said and len(said.splitlines()) == 1

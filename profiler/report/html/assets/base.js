@@ -49,6 +49,16 @@ function logTicks(low, high, most) {
   return tens.length > 1 ? tens : inside.filter((_, i) => i % Math.ceil(inside.length / most) === 0);
 }
 
+// An interval; an end that the data do not bound is null, and `within` brings it to the edge of what is drawn.
+const unbounded = ([at, low, high]) => ({ at, low: low ?? -Infinity, high: high ?? Infinity });
+const within = ([least, most]) => (value) => Math.max(least, Math.min(most, value));
+
+// The domain of a linear axis that holds zero and every bounded value.
+function edges(values) {
+  const [low, high] = d3.extent([0, ...values.filter(Number.isFinite)]);
+  return low < high ? d3.scaleLinear([low, high], [0, 1]).nice().domain() : [low - 1, high + 1];
+}
+
 function element(name, properties = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) made.setAttribute(key, value);

@@ -10,8 +10,9 @@ from profiler.report.terminal import LATENCIES
 _TITLE = "How latency is distributed"
 _CAPTION = (
     "Share of requests that took at most so long (empirical distribution, time on a logarithmic scale). Dots mark the "
-    "p50, p90 and p99, which are exact. A curve further right is slower."
+    "p50, p90 and p99, which are the sample's own. A curve further right is slower."
 )
+_FEW = f"*: fewer than {P99_MIN_REQUESTS} requests: the sample's p99, which nothing bounds from above."
 
 
 def picture(asked: Asked) -> Picture:
@@ -21,7 +22,8 @@ def picture(asked: Asked) -> Picture:
         return not_measured("ecdf", _TITLE, "no request was answered")
     panels = [_panel(metric, [c for c in found if c.metric == metric], asked.arms) for metric in LATENCIES]
     absent = [LATENCIES[metric] for metric in LATENCIES if not any(c.metric == metric for c in found)]
-    lacking = f" {', '.join(absent)}: not measured: every answer came in one piece." if absent else ""
+    few = f" {_FEW}" if any(curve.count < P99_MIN_REQUESTS for curve in found) else ""
+    lacking = f"{few} {', '.join(absent)}: not measured: every answer came in one piece." if absent else few
     return Picture(
         "ecdf",
         _TITLE,

@@ -8,7 +8,6 @@ from profiler.report.html.parts import Asked, DataTable, Picture, not_measured
 from profiler.report.numbers import percent_with_range, with_range
 from profiler.report.tax_table import SHOWN
 
-_CLAIMED = ("tax", "saving")
 _TITLE = "Tax by metric"
 _CAPTION = (
     "Each arm against the baseline: the estimate and its 95 % interval, on a scale of ratios. Filled marks are claimed "
@@ -43,8 +42,8 @@ def _panel(panel: ForestPanel, arms: list[str]) -> dict[str, Any]:
             {
                 "arm": arms.index(row.arm),
                 "ratio": [1 + value for value in (row.relative.estimate, row.relative.low, row.relative.high)],
-                "claimed": row.tax.verdict in _CLAIMED,
-                "said": f"{_percent(row)} %" + (f" {row.tax.verdict}" if row.tax.verdict in _CLAIMED else ""),
+                "claimed": row.tax.claimed,
+                "said": f"{_percent(row)} %" + (f" {row.tax.verdict}" if row.tax.claimed else ""),
             }
             for row in panel.rows
         ],
@@ -63,7 +62,7 @@ def _percent(row: ForestRow) -> str:
 
 def _told(panels: tuple[ForestPanel, ...]) -> str:
     rows = [row for panel in panels for row in panel.rows]
-    claimed = sum(row.tax.verdict in _CLAIMED for row in rows)
+    claimed = sum(row.tax.claimed for row in rows)
     widest = max((r for r in rows if math.isfinite(r.relative.estimate)), key=lambda r: abs(r.relative.estimate))
     metric = next(panel.metric for panel in panels if widest in panel.rows)
     return (

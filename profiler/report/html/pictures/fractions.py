@@ -9,7 +9,8 @@ from profiler.report.numbers import percent_with_range, with_range
 _TITLE = "Tax against the share of harmful requests"
 _CAPTION = (
     "Mean E2EL tax of each arm, were this share of its requests harmful: worked out from each request's cost over the "
-    "same request in the baseline, with 95 % bands. What another mix would do to queues and batches is not in it."
+    "same request in the baseline, with 95 % bands; an end at the edge may have no "
+    "bound. What another mix would do to queues and batches is not in it."
 )
 
 

@@ -9,7 +9,8 @@ from profiler.report.numbers import with_range
 _TITLE = "Benefit against tax"
 _CAPTION = (
     "Mean E2EL tax of each arm against the share of harmful prompts that got an answer (neither blocked nor refused), "
-    "with 95 % intervals. Down and to the left is better. The line joins the arms that no other arm beats in both "
+    "with 95 % intervals; an end at the edge may have no "
+    "bound. Down and to the left is better. The line joins the arms that no other arm beats in both "
     "estimates. The tax counts blocked requests with their quick refusal; over-refusal is in the tables below."
 )
 

@@ -14,9 +14,9 @@ from profiler.scenario import SloConfig
 
 _TITLE = "Latency under load"
 _CAPTION = (
-    "Median and p99 of each latency at every rate that was offered, with 95 % intervals. The dashed line is the "
-    "scenario's SLO. Thin lines and hollow marks: median; thick lines and full ones: p99. Rates at which the backlog "
-    "grew have no latency and are left out."
+    "Median and p99 of each latency at every rate that was offered, with 95 % intervals; an end at the edge may have "
+    "no bound. The dashed line is the scenario's SLO. Thin lines and hollow marks: median; "
+    "thick lines and full ones: p99. Rates at which the backlog grew have no latency and are left out."
 )
 _ONE_LOAD = "one load only: run “alignment-tax saturate” with this scenario for the curve"
 

@@ -7,7 +7,11 @@ from profiler.analysis.pictures.memory import MemoryBars, displaced, memory_bars
 from profiler.report.html.parts import Asked, DataTable, Picture, not_measured
 
 _TITLE = "Memory, and the KV cache that guards displace"
-_CAPTION = "Steady memory of each arm by the role of the process that holds it."
+_CAPTIONS = {
+    "PSS": "PSS: each arm's steady memory on the host, by the role of the process that holds it.",
+    "GPU memory": "GPU memory: each arm's steady memory on the cards, by role where the processes are told apart.",
+    "RSS, peak": "RSS, peak: the most that an arm's processes held at once in any trial, roles not told apart.",
+}
 
 
 def picture(asked: Asked) -> Picture:
@@ -19,7 +23,7 @@ def picture(asked: Asked) -> Picture:
     return Picture(
         "memory",
         _TITLE,
-        f"{_CAPTION if found else f'Memory: not measured: {_absent(asked)}.'} {_kv_note(kv)}",
+        f"{_caption(found) or f'Memory: not measured: {_absent(asked)}.'} {_kv_note(kv)}",
         told=_told(found, kv),
         data={"panels": [_panel(one, asked.arms) for one in found], "pool": pool},
         table=DataTable(
@@ -27,6 +31,10 @@ def picture(asked: Asked) -> Picture:
             [*(row for one in found for row in _rows(one)), *([] if isinstance(kv, str) else _kv_rows(kv))],
         ),
     )
+
+
+def _caption(found: tuple[MemoryBars, ...]) -> str:
+    return " ".join(_CAPTIONS[one.what] for one in found)
 
 
 def _absent(asked: Asked) -> str:

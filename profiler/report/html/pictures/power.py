@@ -6,6 +6,10 @@ from profiler.report.html.parts import Asked, DataTable, Picture, not_measured
 _TITLE = "Power over time"
 _CAPTION = "Watts over the run, by device. Each shaded stretch is one trial, named at its foot where there is room."
 
+_BREAK = (
+    " Dashed: the clock begins anew (the run was resumed, or the machine restarted); the time between is not known."
+)
+
 
 def picture(asked: Asked) -> Picture:
     """A line a device, the trials behind it."""
@@ -15,7 +19,7 @@ def picture(asked: Asked) -> Picture:
     return Picture(
         "power",
         _TITLE,
-        _CAPTION,
+        _CAPTION + (_BREAK if found.breaks_s else ""),
         told=_told(found),
         data={
             "windows": [
@@ -23,6 +27,7 @@ def picture(asked: Asked) -> Picture:
                 for w in found.windows
                 if w.arm in asked.arms
             ],
+            "breaks": [round(at, 3) for at in found.breaks_s],
             "points": [
                 {"source": p.source, "trial": p.trial, "s": round(p.at_s, 3), "w": round(p.watts, 2)}
                 for p in found.points

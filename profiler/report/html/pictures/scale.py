@@ -8,7 +8,8 @@ from profiler.report.scale import WORDS, cells, law_words
 
 _TITLE = "Tax against size"
 _CAPTION = (
-    "The tax of each run with its 95 % interval, on logarithmic axes where all of an arm's have one sign. The line is "
+    "The tax of each run with its 95 % interval (an end at the edge may have no "
+    "bound), on logarithmic axes where all of an arm's have one sign. The line is "
     "the fitted power law; an arm whose tax is not told from zero at some size has none."
 )
 

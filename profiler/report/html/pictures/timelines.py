@@ -40,7 +40,6 @@ def _line(line: RequestLine, arms: list[str]) -> dict[str, Any]:
         "arm": arms.index(line.arm),
         "which": line.which,
         "e2el": line.e2el_ms,
-        "first": line.first_ms,
         "outcome": line.outcome,
         "bars": [
             [bar.lane, bar.what.replace("_", " "), round(bar.start_ms, 3), round(bar.end_ms, 3)] for bar in line.bars

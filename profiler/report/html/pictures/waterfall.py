@@ -12,7 +12,8 @@ _TITLE = "Direct, induced, waste, saved"
 _CAPTION = (
     "Milliseconds a request on average. Direct: what requests waited for their guards. Induced: what the guards' work "
     "slows everybody's generation by. Waste: the engine's work on text that nobody got. Saved: what early blocks "
-    "spared it. Residual: what is left of the measured difference. Whiskers are 95 % intervals."
+    "spared it. Residual: what is left of the measured difference. Whiskers are 95 % intervals; one without "
+    "bounds goes from edge to edge."
 )
 
 
