@@ -106,7 +106,7 @@ _WHISKERS = """([key, data]) => [draw[key](data, { width: 600, on: () => true })
   [...drawn.querySelectorAll("[aria-label=link] path, [aria-label=area] path")].map((path) => {
     const at = path.getAttribute("d").match(/-?[0-9.]+/g).map(Number);
     const spread = (part) => Math.max(...part) - Math.min(...part);
-    return Math.max(spread(at.filter((_, i) => i % 2 === 0)), spread(at.filter((_, i) => i % 2 === 1)));
+    return spread(at.filter((_, i) => i % 2 === (["front", "waterfall"].includes(key) ? 0 : 1)));
   }))"""
 _FREE = {
     "load_latency": {"panels": [{"metric": "E2EL", "slo": None, "points": [
