@@ -102,8 +102,10 @@ def _also(taxes: Mapping[str, Tax]) -> str:
     found = dict[str, list[str]]()
     for key, words in SHOWN.items():
         if key not in HEADLINES and key in taxes and taxes[key].claimed:
-            role = "CPU of " if key.startswith(BY_ROLE) else ""
-            found.setdefault(taxes[key].verdict, []).append(role + words.strip().split(",")[0])
+            # The table's words for roles are cut to its columns.
+            role = key.removeprefix(BY_ROLE).replace("_", " ")
+            said = f"CPU of {role}" if key.startswith(BY_ROLE) else words.split(",")[0]
+            found.setdefault(taxes[key].verdict, []).append(said)
     return "; ".join(f"a {kind} on {', '.join(said)}" for kind, said in found.items())
 
 
