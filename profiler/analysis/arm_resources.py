@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from profiler.analysis.energy import WindowEnergy
+from profiler.analysis.energy import J_PER_KWH, WindowEnergy
 from profiler.analysis.process_use import Memory
 from profiler.analysis.resources import GpuState, TrialResources
-
-_J_PER_KWH = 3.6e6
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ def _per(amount: float | None, of: int) -> float | None:
 
 
 def _per_million(j_per_token: float | None, per_kwh: float | None) -> float | None:
-    return None if j_per_token is None or per_kwh is None else j_per_token * 1e6 / _J_PER_KWH * per_kwh
+    return None if j_per_token is None or per_kwh is None else j_per_token * 1e6 / J_PER_KWH * per_kwh
 
 
 def _states(trials: Sequence[TrialResources]) -> dict[str, GpuState]:

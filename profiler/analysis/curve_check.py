@@ -50,11 +50,6 @@ class CurveCheck:
         ends = [one for one in self.rates if one.rate_hz in (held_hz, missed_hz) and one.predicted is not None]
         return len(ends) == len({held_hz, missed_hz}) and not any(one.parts for one in ends)
 
-    @property
-    def parted(self) -> tuple[CheckedRate, ...]:
-        """Where they part."""
-        return tuple(one for one in self.rates if one.parts)
-
 
 def curve_check(probes: Mapping[float, Sequence[Array]], q: float) -> CurveCheck:
     """Check the q-quantile of latency over rates that no backlog grew at.

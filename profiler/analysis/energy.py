@@ -8,6 +8,7 @@ import numpy as np
 
 from profiler.records.samples import Samples, Series
 
+J_PER_KWH = 3.6e6
 AGREE_WITHIN = 0.03
 LONG_ENOUGH_S = 20.0
 """Windows shorter than this leave the counter's steps, and the warming of the card, in the figure."""

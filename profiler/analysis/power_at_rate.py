@@ -9,7 +9,6 @@ import numpy.typing as npt
 from profiler.analysis.resources import TrialResources
 
 Floats = npt.NDArray[np.float64]
-J_PER_KWH = 3.6e6
 
 
 @dataclass(frozen=True)

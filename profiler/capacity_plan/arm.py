@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from profiler.analysis.energy import J_PER_KWH
 from profiler.analysis.fleet import HOURS_A_DAY, difference, replicas, scaled, whole
-from profiler.analysis.power_at_rate import J_PER_KWH, Floats, Power, power_curve, watts_at
+from profiler.analysis.power_at_rate import Floats, Power, power_curve, watts_at
 from profiler.analysis.stats import Interval
 from profiler.analysis.traffic import Traffic
 from profiler.capacity_plan.again import sweep_command

@@ -6,8 +6,8 @@ from dataclasses import replace
 from profiler.analysis.arm_resources import Energy as Measured
 from profiler.analysis.configuration import differences, match_arms
 from profiler.analysis.displacement import ALL_GUARDS, KvDisplacement, Lengths, displacement_of
+from profiler.analysis.energy import J_PER_KWH
 from profiler.analysis.metrics import TrialMetrics
-from profiler.analysis.power_at_rate import J_PER_KWH
 from profiler.analysis.stats import Interval
 from profiler.analysis.tax import RunResult
 from profiler.capacity_plan.arm import Energy

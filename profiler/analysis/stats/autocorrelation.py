@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special  # type: ignore[import-untyped,unused-ignore]
 
+from profiler.analysis.stats.calibration import clopper_pearson
 from profiler.analysis.stats.interval import Interval
 
 Floats = npt.NDArray[np.float64]
@@ -47,7 +47,5 @@ def effective_proportion(share: float, n: float, confidence: float = 0.95) -> In
     """
     if not 0 <= share <= 1 or n <= 0:
         raise ValueError(f"need a share of something, not {share} of {n}")
-    tail, hits = (1 - confidence) / 2, share * n
-    low = float(special.betaincinv(hits, n - hits + 1, tail)) if share > 0 else 0.0
-    high = float(special.betaincinv(hits + 1, n - hits, 1 - tail)) if share < 1 else 1.0
+    low, high = clopper_pearson(share * n, n, confidence)
     return Interval(share, min(low, share), max(high, share), confidence)

@@ -19,10 +19,15 @@ def proportion(hits: int, n: int, confidence: float = 0.95) -> Interval:
     """
     if not 0 <= hits <= n or n < 1:
         raise ValueError(f"need 0 <= hits <= n and n >= 1, not {hits} of {n}")
+    return Interval(hits / n, *clopper_pearson(hits, n, confidence), confidence)
+
+
+def clopper_pearson(hits: float, n: float, confidence: float) -> tuple[float, float]:
+    """The ends of the exact interval of a share; by the beta distribution the counts need not be whole."""
     tail = (1 - confidence) / 2
-    low = float(special.betaincinv(hits, n - hits + 1, tail)) if hits else 0.0
+    low = float(special.betaincinv(hits, n - hits + 1, tail)) if hits > 0 else 0.0
     high = float(special.betaincinv(hits + 1, n - hits, 1 - tail)) if hits < n else 1.0
-    return Interval(hits / n, low, high, confidence)
+    return low, high
 
 
 def coverage(intervals: Sequence[Interval], truth: float, confidence: float = 0.95) -> Interval:
